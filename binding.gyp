@@ -1,0 +1,50 @@
+{
+  "targets": [
+    {
+      "target_name": "longsplice",
+      "sources": [
+        "native/binding/addon.cc",
+        "native/binding/js_read.cc",
+        "native/binding/probes.cc",
+        "native/binding/snapshot_reader.cc",
+        "native/binding/worker_binding.cc",
+        "native/core/access_log.cc",
+        "native/core/address.cc",
+        "native/core/body_pump.cc",
+        "native/core/downstream.cc",
+        "native/core/exchange_end.cc",
+        "native/core/exchange_forward.cc",
+        "native/core/exchange_head.cc",
+        "native/core/exchange_select.cc",
+        "native/core/field_summary.cc",
+        "native/core/header_rules.cc",
+        "native/core/http_parser.cc",
+        "native/core/idle_set.cc",
+        "native/core/listener.cc",
+        "native/core/llhttp_abi.cc",
+        "native/core/message_head.cc",
+        "native/core/poller.cc",
+        "native/core/router.cc",
+        "native/core/stream.cc",
+        "native/core/timers.cc",
+        "native/core/upstream.cc",
+        "native/core/worker.cc",
+        "native/engine/copy/copy_engine.cc"
+      ],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=c++17"],
+      "cflags_cc": [
+        "-std=c++20",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Wshadow",
+        "-Wconversion",
+        "-Werror",
+        "-fvisibility=hidden",
+        "-isystem", "<!(node -p \"require('node:path').dirname(require.resolve('node-addon-api'))\")"
+      ],
+      "libraries": ["-lre2"]
+    }
+  ]
+}

@@ -1,0 +1,129 @@
+#include "probes.h"
+
+#include <string>
+#include <vector>
+
+#include "../core/downstream.h"
+#include "../core/http_parser.h"
+#include "../core/load_table.h"
+#include "../core/router.h"
+#include "snapshot_reader.h"
+
+namespace longsplice {
+namespace {
+
+// regexError(pattern) -> why RE2 refuses it, or null.
+Napi::Value regex_error(const Napi::CallbackInfo& info) {
+  std::string error;
+  if (compile_regex(info[0].ToString().Utf8Value(), error)) return info.Env().Null();
+  return Napi::String::New(info.Env(), error);
+}
+
+// matchRoute(snapshot, method, authority, path, [[name, value], ...]) -> index of the route, or -1.
+Napi::Value match_route(const Napi::CallbackInfo& info) {
+  JsReader reader(info.Env());
+  const SnapshotPtr snapshot = read_snapshot(reader, info[0].As<Napi::Object>());
+  if (!snapshot) {
+    Napi::TypeError::New(info.Env(), reader.error()).ThrowAsJavaScriptException();
+    return {};
+  }
+  std::string bytes;
+  MessageHead head;
+  const auto fields = info[4].As<Napi::Array>();
+  for (uint32_t i = 0; i < fields.Length(); i++) {
+    const auto pair = fields.Get(i).As<Napi::Array>();
+    const std::string name = pair.Get(0u).ToString();
+    const std::string value = pair.Get(1u).ToString();
+    const auto at = static_cast<uint32_t>(bytes.size());
+    bytes.append(name).append(value);
+    const auto name_length = static_cast<uint32_t>(name.size());
+    head.fields.push_back(
+        {at, name_length, at + name_length, static_cast<uint32_t>(value.size()), HeaderId::other});
+  }
+  head.rebase(bytes.data());
+  std::string host_storage;
+  std::string path_storage;
+  const std::string authority = info[2].ToString();
+  const std::string path = info[3].ToString();
+  const int route =
+      snapshot->router.match(info[1].ToString().Utf8Value(), normalize_host(authority, host_storage),
+                             normalize_path(path, path_storage), head);
+  return Napi::Number::New(info.Env(), route);
+}
+
+// parseHead("request" | "response", bytes, splits) -> { status, reason, length, target, code, fields } where `splits`
+// are the positions at which the bytes arrive in pieces.
+Napi::Value parse_head(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const bool request = info[0].ToString().Utf8Value() == "request";
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  const auto splits = info[2].As<Napi::Array>();
+  HttpParser parser;
+  MessageHead head;
+  parser.start(request ? HttpParser::Kind::request : HttpParser::Kind::response, &head, {16384, 100});
+  ParseStatus status = ParseStatus::need_more;
+  size_t from = 0;
+  // Each piece is parsed in a copy of its own, as when the receive buffer moves while it grows.
+  std::vector<std::string> copies;
+  copies.reserve(splits.Length() + 1u);
+  for (uint32_t i = 0; i <= splits.Length() && status == ParseStatus::need_more; i++) {
+    const size_t to = i < splits.Length() ? splits.Get(i).ToNumber().Uint32Value() : bytes.ByteLength();
+    copies.emplace_back(reinterpret_cast<const char*>(bytes.Data()), to);
+    status = parser.parse_head(copies.back().data(), from, to);
+    from = to;
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result["status"] = status == ParseStatus::complete ? "complete"
+                     : status == ParseStatus::error  ? "error"
+                                                     : "need-more";
+  result["reason"] = parser.reason();
+  if (status != ParseStatus::complete) return result;
+  result["length"] = head.length;
+  result["target"] = std::string(head.text(head.target));
+  result["code"] = head.status;
+  Napi::Array fields = Napi::Array::New(env, head.fields.size());
+  for (uint32_t i = 0; i < head.fields.size(); i++) {
+    Napi::Array pair = Napi::Array::New(env, 2);
+    pair[0u] = std::string(head.name(head.fields[i]));
+    pair[1u] = std::string(head.value(head.fields[i]));
+    fields[i] = pair;
+  }
+  result["fields"] = fields;
+  return result;
+}
+
+Napi::Array state_names(Napi::Env env) {
+  Napi::Array names = Napi::Array::New(env);
+  for (uint32_t i = 0; i <= static_cast<uint32_t>(Downstream::State::closed); i++) {
+    names[i] = Downstream::state_name(static_cast<Downstream::State>(i));
+  }
+  return names;
+}
+
+Napi::Object load_layout(Napi::Env env) {
+  Napi::Object layout = Napi::Object::New(env);
+  layout["rowFields"] = kLoadRowFields;
+  const auto put = [&](const char* name, LoadField field) { layout[name] = static_cast<uint32_t>(field); };
+  put("active", LoadField::active);
+  put("eligible", LoadField::eligible);
+  put("weight", LoadField::weight);
+  put("maxConnections", LoadField::max_connections);
+  put("ewmaMicros", LoadField::ewma_micros);
+  put("errors", LoadField::errors);
+  put("requests", LoadField::requests);
+  put("connections", LoadField::connections);
+  put("health", LoadField::health);
+  return layout;
+}
+
+}  // namespace
+
+void export_probes(Napi::Env env, Napi::Object exports) {
+  exports["regexError"] = Napi::Function::New<regex_error>(env, "regexError");
+  exports["matchRoute"] = Napi::Function::New<match_route>(env, "matchRoute");
+  exports["parseHead"] = Napi::Function::New<parse_head>(env, "parseHead");
+  exports["stateNames"] = state_names(env);
+  exports["loadLayout"] = load_layout(env);
+}
+
+}  // namespace longsplice

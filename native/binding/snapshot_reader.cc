@@ -1,0 +1,105 @@
+#include "snapshot_reader.h"
+
+namespace longsplice {
+namespace {
+
+RouteMatch read_match(JsReader& reader, const Napi::Object& route) {
+  RouteMatch match;
+  const std::string host_kind = reader.text(route, "hostKind");
+  match.host_kind = host_kind == "exact"    ? RouteMatch::Host::exact
+                    : host_kind == "suffix" ? RouteMatch::Host::suffix
+                                            : RouteMatch::Host::any;
+  match.host = reader.text(route, "host");
+  const std::string path_kind = reader.text(route, "pathKind");
+  match.path = reader.text(route, "path");
+  match.path_kind = path_kind == "prefix"    ? RouteMatch::Path::prefix
+                    : path_kind == "segment" ? RouteMatch::Path::segment
+                    : path_kind == "regex"   ? RouteMatch::Path::regex
+                                             : RouteMatch::Path::any;
+  if (match.path_kind == RouteMatch::Path::regex) {
+    std::string error;
+    match.regex = compile_regex(match.path, error);
+    if (!match.regex) reader.fail("path: " + error);
+  }
+  match.methods = reader.texts(route, "methods");
+  const Napi::Array headers = reader.array(route, "headers");
+  for (uint32_t i = 0; i < headers.Length(); i++) {
+    const Napi::Object header = reader.element(headers, i);
+    match.headers.push_back({reader.text(header, "name"), reader.text(header, "pattern")});
+  }
+  return match;
+}
+
+HeaderEdits read_edits(JsReader& reader, const Napi::Object& route, const char* key) {
+  const Napi::Object from = reader.object(route, key);
+  HeaderEdits edits;
+  const Napi::Array set = reader.array(from, "set");
+  for (uint32_t i = 0; i < set.Length(); i++) {
+    const Napi::Object entry = reader.element(set, i);
+    edits.set.push_back({reader.text(entry, "name"), Template(reader.text(entry, "template"))});
+  }
+  edits.remove = reader.texts(from, "remove");
+  return edits;
+}
+
+Pool read_pool(JsReader& reader, const Napi::Object& from) {
+  Pool pool;
+  pool.name = reader.text(from, "name");
+  pool.policy = reader.number(from, "policy");
+  pool.needed_headers = reader.texts(from, "neededHeaders");
+  pool.wants_done = reader.boolean(from, "wantsDone");
+  const Napi::Array backends = reader.array(from, "backends");
+  for (uint32_t i = 0; i < backends.Length(); i++) {
+    const Napi::Object entry = reader.element(backends, i);
+    const std::string path = reader.text(entry, "path");
+    const auto address = path.empty()
+                             ? SocketAddress::from_ip(reader.text(entry, "host"),
+                                                      static_cast<uint16_t>(reader.number(entry, "port")))
+                             : SocketAddress::from_path(path);
+    if (!address) {
+      reader.fail("backends: not a socket address");
+      continue;
+    }
+    pool.backends.push_back(
+        {reader.number(entry, "slot"), reader.number(entry, "id"), *address, reader.text(entry, "name")});
+  }
+  return pool;
+}
+
+}  // namespace
+
+SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
+  auto snapshot = std::make_shared<Snapshot>();
+  std::vector<RouteMatch> matches;
+  const Napi::Array routes = reader.array(from, "routes");
+  const Napi::Array pools = reader.array(from, "pools");
+  for (uint32_t i = 0; i < routes.Length(); i++) {
+    const Napi::Object route = reader.element(routes, i);
+    matches.push_back(read_match(reader, route));
+    snapshot->header_rules.push_back(
+        {read_edits(reader, route, "requestHeaders"), read_edits(reader, route, "responseHeaders")});
+    snapshot->route_pools.push_back(reader.number(route, "pool"));
+    snapshot->route_ids.push_back(reader.number(route, "id"));
+    snapshot->route_labels.push_back(reader.text(route, "label"));
+    if (snapshot->route_pools.back() >= pools.Length()) reader.fail("pool: no such index");
+  }
+  snapshot->router = Router(std::move(matches));
+  for (uint32_t i = 0; i < pools.Length(); i++) {
+    snapshot->pools.push_back(read_pool(reader, reader.element(pools, i)));
+  }
+  const Napi::Object timeouts = reader.object(from, "timeouts");
+  snapshot->timeouts = {reader.number(timeouts, "header"), reader.number(timeouts, "connect"),
+                        reader.number(timeouts, "response"), reader.number(timeouts, "idle"),
+                        reader.number(timeouts, "stream")};
+  const Napi::Object limits = reader.object(from, "limits");
+  snapshot->limits = {reader.number(limits, "headerBytes"), reader.number(limits, "headers"),
+                      reader.number(limits, "connections"), reader.number(limits, "queue")};
+  const std::string access_log = reader.text(from, "accessLog");
+  snapshot->access_log = access_log == "json"       ? AccessLogFormat::json
+                         : access_log == "combined" ? AccessLogFormat::combined
+                                                    : AccessLogFormat::off;
+  if (!reader.error().empty()) return nullptr;
+  return snapshot;
+}
+
+}  // namespace longsplice

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <napi.h>
+
+#include "../core/snapshot.h"
+#include "js_read.h"
+
+namespace longsplice {
+
+// The `NativeSnapshot` of src/dataplane/native.ts. nullptr after `reader.error()` was set.
+SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from);
+
+}  // namespace longsplice

@@ -1,0 +1,299 @@
+#include "worker_binding.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "../core/listener.h"
+#include "../engine/copy/copy_engine.h"
+#include "snapshot_reader.h"
+
+namespace longsplice {
+namespace {
+
+template <size_t N>
+Napi::Object histogram_to_js(Napi::Env env, const Histogram<N>& histogram) {
+  Napi::Array bounds = Napi::Array::New(env, N);
+  Napi::Array counts = Napi::Array::New(env, N + 1);
+  for (uint32_t i = 0; i < N; i++) bounds[i] = histogram.bounds[i];
+  for (uint32_t i = 0; i <= N; i++) counts[i] = static_cast<double>(histogram.counts[i]);
+  Napi::Object object = Napi::Object::New(env);
+  object["bounds"] = bounds;
+  object["counts"] = counts;
+  object["sum"] = histogram.sum;
+  return object;
+}
+
+}  // namespace
+
+Napi::Function WorkerBinding::define(Napi::Env env) {
+  return DefineClass(env, "Worker",
+                     {
+                         InstanceMethod<&WorkerBinding::apply>("apply"),
+                         InstanceMethod<&WorkerBinding::listen>("listen"),
+                         InstanceMethod<&WorkerBinding::drain>("drain"),
+                         InstanceMethod<&WorkerBinding::close>("close"),
+                         InstanceMethod<&WorkerBinding::decided>("decided"),
+                         InstanceMethod<&WorkerBinding::stats>("stats"),
+                     });
+}
+
+WorkerBinding::WorkerBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WorkerBinding>(info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsObject()) {
+    Napi::TypeError::New(env, "Worker: an options object is expected").ThrowAsJavaScriptException();
+    return;
+  }
+  const auto options = info[0].As<Napi::Object>();
+  for (const char* key : {"onSelect", "onDone", "onAccessLog", "onLog", "onDrained"}) {
+    if (options.Get(key).IsFunction()) continue;
+    Napi::TypeError::New(env, std::string("Worker: ") + key + " must be a function")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  for (const char* key : {"load", "headBytes", "headIndex", "candidates"}) {
+    if (options.Get(key).IsTypedArray()) continue;
+    Napi::TypeError::New(env, std::string("Worker: ") + key + " must be a typed array")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  on_select_ = Napi::Persistent(options.Get("onSelect").As<Napi::Function>());
+  on_done_ = Napi::Persistent(options.Get("onDone").As<Napi::Function>());
+  on_access_log_ = Napi::Persistent(options.Get("onAccessLog").As<Napi::Function>());
+  on_log_ = Napi::Persistent(options.Get("onLog").As<Napi::Function>());
+  on_drained_ = Napi::Persistent(options.Get("onDrained").As<Napi::Function>());
+  auto load = options.Get("load").As<Napi::Int32Array>();
+  auto head_bytes = options.Get("headBytes").As<Napi::Uint8Array>();
+  auto head_index = options.Get("headIndex").As<Napi::Int32Array>();
+  auto candidates = options.Get("candidates").As<Napi::Int32Array>();
+  load_ = Napi::Reference<Napi::Int32Array>::New(load, 1);
+  head_bytes_array_ = Napi::Reference<Napi::Uint8Array>::New(head_bytes, 1);
+  head_index_array_ = Napi::Reference<Napi::Int32Array>::New(head_index, 1);
+  candidates_array_ = Napi::Reference<Napi::Int32Array>::New(candidates, 1);
+  head_bytes_ = head_bytes.Data();
+  head_capacity_ = head_bytes.ByteLength();
+  head_index_ = head_index.Data();
+  candidates_ = candidates.Data();
+  candidates_capacity_ = candidates.ElementLength();
+  bool lossless = false;
+  const uint64_t seed = options.Get("idSeed").As<Napi::BigInt>().Uint64Value(&lossless);
+  const LoadTable table(load.Data(), static_cast<uint32_t>(load.ElementLength() / kLoadRowFields));
+  worker_ = std::make_unique<Worker>(*this, table, std::make_unique<CopyEngine>(), seed);
+  start_polling();
+}
+
+void WorkerBinding::start_polling() {
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(Env(), &loop);
+  napi_async_init(Env(), Value(), Napi::String::New(Env(), "longsplice"), &context_);
+  poll_ = new uv_poll_t;
+  poll_->data = this;
+  uv_poll_init(loop, poll_, worker_->fd());
+  uv_poll_start(poll_, UV_READABLE, on_readable);
+  // A worker thread that is terminated aborts the process when a handle is still open, and closing one takes a turn
+  // of the loop: hence the asynchronous hook.
+  napi_add_async_cleanup_hook(Env(), on_environment_exit, this, &cleanup_);
+  Ref();
+}
+
+WorkerBinding::~WorkerBinding() = default;
+
+void WorkerBinding::on_readable(uv_poll_t* handle, int, int) {
+  static_cast<WorkerBinding*>(handle->data)->run_turn();
+}
+
+// One callback scope for the whole turn: promises of policies settle when it closes.
+void WorkerBinding::run_turn() {
+  const Napi::HandleScope handles(Env());
+  napi_callback_scope scope = nullptr;
+  napi_open_callback_scope(Env(), Value(), context_, &scope);
+  in_turn_ = true;
+  if (worker_) worker_->turn();
+  in_turn_ = false;
+  napi_close_callback_scope(Env(), scope);
+  if (close_requested_) shut_down();
+}
+
+void WorkerBinding::shut_down() {
+  if (!worker_) return;
+  worker_->close();
+  worker_.reset();
+  napi_async_destroy(Env(), context_);
+  uv_poll_stop(poll_);
+  uv_close(reinterpret_cast<uv_handle_t*>(poll_), [](uv_handle_t* handle) {
+    auto* self = static_cast<WorkerBinding*>(handle->data);
+    delete reinterpret_cast<uv_poll_t*>(handle);
+    if (self->cleanup_ != nullptr) napi_remove_async_cleanup_hook(self->cleanup_);
+    self->cleanup_ = nullptr;
+    const Napi::HandleScope handles(self->Env());
+    self->Unref();
+  });
+  poll_ = nullptr;
+}
+
+void WorkerBinding::on_environment_exit(napi_async_cleanup_hook_handle, void* data) {
+  static_cast<WorkerBinding*>(data)->shut_down();
+}
+
+bool WorkerBinding::require_open() {
+  if (worker_) return true;
+  Napi::Error::New(Env(), "Worker: it is closed").ThrowAsJavaScriptException();
+  return false;
+}
+
+Napi::Value WorkerBinding::apply(const Napi::CallbackInfo& info) {
+  if (!require_open()) return {};
+  JsReader reader(Env());
+  const SnapshotPtr snapshot =
+      info[0].IsObject() ? read_snapshot(reader, info[0].As<Napi::Object>()) : SnapshotPtr();
+  if (!snapshot) {
+    Napi::TypeError::New(Env(), "Worker.apply: " + reader.error()).ThrowAsJavaScriptException();
+    return {};
+  }
+  for (const Pool& pool : snapshot->pools) {
+    for (const Backend& backend : pool.backends) {
+      if (backend.slot < worker_->load().slots()) continue;
+      Napi::RangeError::New(Env(), "Worker.apply: slot outside the load table").ThrowAsJavaScriptException();
+      return {};
+    }
+  }
+  worker_->apply(snapshot);
+  return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::listen(const Napi::CallbackInfo& info) {
+  if (!require_open()) return {};
+  if (!info[0].IsNumber() || !info[1].IsString()) {
+    Napi::TypeError::New(Env(), "Worker.listen: (fd, name) expected").ThrowAsJavaScriptException();
+    return {};
+  }
+  worker_->listen(Fd(info[0].As<Napi::Number>().Int32Value()), info[1].As<Napi::String>());
+  return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::drain(const Napi::CallbackInfo&) {
+  if (!require_open()) return {};
+  worker_->drain();
+  return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::close(const Napi::CallbackInfo&) {
+  if (in_turn_) {
+    close_requested_ = true;
+  } else {
+    shut_down();
+  }
+  return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::decided(const Napi::CallbackInfo& info) {
+  if (!worker_) return Env().Undefined();
+  worker_->decided(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Int32Value());
+  return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
+  if (!require_open()) return {};
+  const Napi::Env env = Env();
+  const Stats& stats = worker_->stats();
+  Napi::Array requests = Napi::Array::New(env);
+  uint32_t next = 0;
+  for (const auto& [key, count] : stats.requests) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry["route"] = key.route == RequestKey::kNoRoute ? -1.0 : static_cast<double>(key.route);
+    entry["backend"] = key.backend == RequestKey::kNoBackend ? -1.0 : static_cast<double>(key.backend);
+    entry["code"] = static_cast<double>(key.code);
+    entry["count"] = static_cast<double>(count);
+    requests[next++] = entry;
+  }
+  Napi::Array listeners = Napi::Array::New(env);
+  next = 0;
+  for (const auto& listener : worker_->listeners()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry["address"] = listener->name();
+    entry["accepted"] = static_cast<double>(listener->accepted());
+    entry["active"] = static_cast<double>(listener->active());
+    listeners[next++] = entry;
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result["requests"] = requests;
+  result["listeners"] = listeners;
+  result["engine"] = worker_->engine().name();
+  result["bytesDownstream"] = static_cast<double>(stats.bytes_downstream);
+  result["bytesUpstream"] = static_cast<double>(stats.bytes_upstream);
+  result["retries"] = static_cast<double>(stats.retries);
+  result["idleUpstream"] = static_cast<double>(worker_->idle_set().size());
+  result["requestSeconds"] = histogram_to_js(env, stats.request_seconds);
+  result["decisionSeconds"] = histogram_to_js(env, stats.decision_seconds);
+  return result;
+}
+
+int32_t WorkerBinding::select(const SelectRequest& request) {
+  size_t used = 0;
+  const auto put = [&](std::string_view text) -> int32_t {
+    if (text.size() > head_capacity_ - used) return -1;
+    std::memcpy(head_bytes_ + used, text.data(), text.size());
+    used += text.size();
+    return static_cast<int32_t>(text.size());
+  };
+  const auto index = [&](HeadIndex field) -> int32_t& { return head_index_[static_cast<uint32_t>(field)]; };
+  index(HeadIndex::token) = static_cast<int32_t>(request.token);
+  index(HeadIndex::policy) = static_cast<int32_t>(request.pool.policy);
+  index(HeadIndex::attempt) = static_cast<int32_t>(request.attempt);
+  index(HeadIndex::method_length) = put(request.method);
+  index(HeadIndex::target_length) = put(request.target);
+  index(HeadIndex::path_length) = static_cast<int32_t>(request.path_length);
+  index(HeadIndex::host_length) = put(request.host);
+  index(HeadIndex::client_length) = put(request.client_address);
+  int32_t* length = &index(HeadIndex::headers);
+  for (const std::string& name : request.pool.needed_headers) {
+    const HeaderField* field = request.head.find(name);
+    *length++ = field == nullptr ? -1 : put(request.head.value(*field));
+  }
+  const size_t count = std::min(request.candidates.size(), candidates_capacity_ - 1);
+  candidates_[0] = static_cast<int32_t>(count);
+  for (size_t i = 0; i < count; i++) candidates_[i + 1] = static_cast<int32_t>(request.candidates[i]);
+
+  const Napi::HandleScope handles(Env());
+  napi_value result = nullptr;
+  int32_t slot = kNone;
+  // Called directly: it runs once for each request.
+  if (napi_call_function(Env(), Value(), on_select_.Value(), 0, nullptr, &result) == napi_ok &&
+      napi_get_value_int32(Env(), result, &slot) == napi_ok) {
+    return slot;
+  }
+  if (Env().IsExceptionPending()) {
+    log(LogLevel::error, "choosing a backend failed: " + Env().GetAndClearPendingException().Message());
+  }
+  return kNone;
+}
+
+void WorkerBinding::exchange_done(const ExchangeReport& report) {
+  const Napi::Env env = Env();
+  const Napi::HandleScope handles(env);
+  on_done_.Call({Napi::Number::New(env, report.pool.policy), Napi::Number::New(env, report.slot),
+                 Napi::Number::New(env, report.status), Napi::Boolean::New(env, report.ok),
+                 Napi::Number::New(env, static_cast<double>(report.head_micros)),
+                 Napi::Number::New(env, static_cast<double>(report.total_micros)),
+                 Napi::Number::New(env, static_cast<double>(report.bytes))});
+  if (env.IsExceptionPending()) {
+    log(LogLevel::error, "reporting an exchange failed: " + env.GetAndClearPendingException().Message());
+  }
+}
+
+void WorkerBinding::access_log(std::string_view lines) {
+  const Napi::HandleScope handles(Env());
+  on_access_log_.Call({Napi::Buffer<char>::Copy(Env(), lines.data(), lines.size())});
+}
+
+void WorkerBinding::log(LogLevel level, std::string_view message) {
+  const Napi::HandleScope handles(Env());
+  on_log_.Call({Napi::String::New(Env(), level == LogLevel::warn ? "warn" : "error"),
+                Napi::String::New(Env(), message.data(), message.size())});
+}
+
+void WorkerBinding::drained() {
+  const Napi::HandleScope handles(Env());
+  on_drained_.Call({});
+}
+
+}  // namespace longsplice

@@ -1,0 +1,143 @@
+#include "access_log.h"
+
+#include <time.h>
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+namespace longsplice {
+namespace {
+
+void append_number(std::string& out, uint64_t number) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), end);
+}
+
+// Microseconds as milliseconds with three decimals.
+void append_milliseconds(std::string& out, uint64_t micros) {
+  append_number(out, micros / 1000);
+  const uint64_t rest = micros % 1000;
+  const std::array<char, 4> decimals{'.', static_cast<char>('0' + rest / 100),
+                                     static_cast<char>('0' + rest / 10 % 10),
+                                     static_cast<char>('0' + rest % 10)};
+  out.append(decimals.data(), decimals.size());
+}
+
+// What a client sent must not be able to forge a line or break the reader's parser. Bytes above ASCII are taken as
+// Latin-1 in JSON, so that the line is valid UTF-8 whatever came.
+void append_json(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out.append("\\u00");
+      out.push_back(kHex[byte >> 4]);
+      out.push_back(kHex[byte & 15]);
+    } else {
+      out.push_back(c);
+    }
+  }
+}
+
+void append_member(std::string& out, std::string_view name, std::string_view value) {
+  out.append(",\"").append(name).append("\":\"");
+  append_json(out, value);
+  out.push_back('"');
+}
+
+// As nginx and Apache httpd write it: \xHH for what would break the quotes or the line.
+void append_quoted(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  out.push_back('"');
+  if (text.empty()) out.push_back('-');
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\' || byte < 0x20 || byte >= 0x7f) {
+      out.append("\\x");
+      out.push_back(kHex[byte >> 4]);
+      out.push_back(kHex[byte & 15]);
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back('"');
+}
+
+}  // namespace
+
+void AccessLog::write(AccessLogFormat format, const AccessRecord& record) {
+  if (format == AccessLogFormat::off) return;
+  update_time();
+  if (format == AccessLogFormat::json) {
+    write_json(record);
+  } else {
+    write_combined(record);
+  }
+}
+
+void AccessLog::update_time() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  milliseconds_ = static_cast<int>(now.tv_nsec / 1'000'000);
+  if (now.tv_sec == second_) return;
+  second_ = now.tv_sec;
+  tm utc;
+  gmtime_r(&now.tv_sec, &utc);
+  std::array<char, 40> text;
+  iso_prefix_.assign(text.data(), strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc));
+  common_time_.assign(text.data(), strftime(text.data(), text.size(), "%d/%b/%Y:%H:%M:%S +0000", &utc));
+}
+
+void AccessLog::write_json(const AccessRecord& record) {
+  std::string& out = lines_;
+  std::array<char, 8> fraction;
+  std::snprintf(fraction.data(), fraction.size(), ".%03dZ", milliseconds_);
+  out.append("{\"time\":\"").append(iso_prefix_).append(fraction.data()).append("\",\"client\":\"");
+  append_json(out, record.client);
+  out.push_back(':');
+  append_number(out, record.client_port);
+  out.push_back('"');
+  append_member(out, "method", record.method);
+  append_member(out, "target", record.target);
+  append_member(out, "host", record.host);
+  append_member(out, "protocol", record.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1");
+  out.append(",\"status\":");
+  append_number(out, record.status);
+  out.append(",\"bytes\":");
+  append_number(out, record.bytes);
+  out.append(",\"duration_ms\":");
+  append_milliseconds(out, record.duration_us);
+  out.append(",\"head_ms\":");
+  append_milliseconds(out, record.head_us);
+  append_member(out, "route", record.route);
+  append_member(out, "pool", record.pool);
+  append_member(out, "backend", record.backend);
+  append_member(out, "engine", record.engine);
+  append_member(out, "id", record.id);
+  out.append("}\n");
+}
+
+void AccessLog::write_combined(const AccessRecord& record) {
+  std::string& out = lines_;
+  out.append(record.client).append(" - - [").append(common_time_).append("] ");
+  std::string line;
+  line.append(record.method).append(" ").append(record.target);
+  line.append(record.minor_version == 0 ? " HTTP/1.0" : " HTTP/1.1");
+  append_quoted(out, line);
+  out.push_back(' ');
+  append_number(out, record.status);
+  out.push_back(' ');
+  append_number(out, record.bytes);
+  out.push_back(' ');
+  append_quoted(out, record.referer);
+  out.push_back(' ');
+  append_quoted(out, record.user_agent);
+  out.push_back('\n');
+}
+
+}  // namespace longsplice

@@ -1,0 +1,147 @@
+#include "body_pump.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+
+namespace longsplice {
+
+namespace {
+
+constexpr size_t kScratchBytes = 64 * 1024;
+constexpr int kReadsPerTurn = 16;
+
+// One for each worker thread: chunked framing is taken apart here before it is sent on.
+char* scratch() {
+  thread_local const auto buffer = std::make_unique<char[]>(kScratchBytes);
+  return buffer.get();
+}
+
+std::vector<std::string_view>& pieces() {
+  thread_local std::vector<std::string_view> list;
+  return list;
+}
+
+}  // namespace
+
+void BodyPump::start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser) {
+  framing_ = framing;
+  rechunk_ = rechunk;
+  remaining_ = framing == BodyFraming::until_close ? Engine::kUntilClose : length;
+  parser_ = parser;
+  complete_ = framing == BodyFraming::none;
+  bytes_ = 0;
+}
+
+BodyPump::Status BodyPump::feed(std::string_view data, Stream& sink, size_t& used) {
+  used = 0;
+  if (complete_) return Status::complete;
+  if (framing_ == BodyFraming::chunked) return feed_chunked(data, sink, used);
+  used = std::min<uint64_t>(data.size(), remaining_);
+  pieces().clear();
+  if (used > 0) pieces().push_back(data.substr(0, used));
+  bytes_ += used;
+  if (remaining_ != Engine::kUntilClose) remaining_ -= used;
+  if (!send_pieces(sink)) return Status::sink_failed;
+  complete_ = remaining_ == 0;
+  return complete_ ? Status::complete : Status::source_empty;
+}
+
+BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, size_t& used) {
+  pieces().clear();
+  const ParseStatus status = parser_->parse_chunked(data, pieces(), used);
+  for (const std::string_view piece : pieces()) bytes_ += piece.size();
+  // The end of a malformed body is never sent, so the receiver sees that it is not whole.
+  if (!send_pieces(sink)) return Status::sink_failed;
+  if (status == ParseStatus::error) return Status::malformed;
+  if (status == ParseStatus::need_more) return Status::source_empty;
+  complete_ = true;
+  return send_end(sink) ? Status::complete : Status::sink_failed;
+}
+
+BodyPump::Status BodyPump::run(Stream& source, Buffer& surplus, Stream& sink, Engine& engine) {
+  if (complete_) return Status::complete;
+  if (framing_ == BodyFraming::chunked || rechunk_) return run_in_pieces(source, surplus, sink);
+  const MoveResult result = engine.move(source, sink, remaining_, bytes_);
+  switch (result) {
+    case MoveResult::done:
+      complete_ = true;
+      return Status::complete;
+    case MoveResult::source_empty:
+      return Status::source_empty;
+    case MoveResult::sink_full:
+      return Status::sink_full;
+    case MoveResult::turn_over:
+      return Status::turn_over;
+    case MoveResult::source_closed:
+      return source_ended(sink);
+    case MoveResult::source_failed:
+      return Status::source_failed;
+    case MoveResult::sink_failed:
+      return Status::sink_failed;
+  }
+  return Status::source_failed;
+}
+
+BodyPump::Status BodyPump::run_in_pieces(Stream& source, Buffer& surplus, Stream& sink) {
+  for (int reads = 0; reads < kReadsPerTurn; reads++) {
+    if (!sink.flush()) return Status::sink_failed;
+    if (sink.blocked()) return Status::sink_full;
+    size_t received = 0;
+    switch (source.receive(scratch(), kScratchBytes, received)) {
+      case Stream::Read::data:
+        break;
+      case Stream::Read::would_block:
+        return Status::source_empty;
+      case Stream::Read::closed:
+        return source_ended(sink);
+      case Stream::Read::failed:
+        return Status::source_failed;
+    }
+    size_t used = 0;
+    const Status status = feed({scratch(), received}, sink, used);
+    if (status == Status::complete) surplus.append({scratch() + used, received - used});
+    if (status != Status::source_empty) return status;
+  }
+  return Status::turn_over;
+}
+
+BodyPump::Status BodyPump::source_ended(Stream& sink) {
+  if (framing_ != BodyFraming::until_close) return Status::truncated;
+  complete_ = true;
+  return send_end(sink) ? Status::complete : Status::sink_failed;
+}
+
+// All pieces of one read become one chunk, however the sender had cut them.
+bool BodyPump::send_pieces(Stream& sink) {
+  const auto& list = pieces();
+  if (list.empty()) return true;
+  std::vector<iovec> vector;
+  vector.reserve(list.size() + 2);
+  std::array<char, 20> size_line;
+  if (rechunk_) {
+    uint64_t total = 0;
+    for (const std::string_view piece : list) total += piece.size();
+    char* end = std::to_chars(size_line.data(), size_line.data() + 16, total, 16).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    vector.push_back({size_line.data(), static_cast<size_t>(end - size_line.data())});
+  }
+  for (const std::string_view piece : list) {
+    vector.push_back({const_cast<char*>(piece.data()), piece.size()});
+  }
+  if (rechunk_) vector.push_back({const_cast<char*>("\r\n"), 2});
+  return sink.send(vector);
+}
+
+bool BodyPump::send_end(Stream& sink) {
+  if (!rechunk_) return true;
+  Buffer& output = sink.output();
+  output.append("0\r\n");
+  if (parser_ != nullptr) output.append(parser_->trailers());
+  output.append("\r\n");
+  return sink.flush();
+}
+
+}  // namespace longsplice

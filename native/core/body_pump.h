@@ -1,0 +1,60 @@
+// One direction of one message body: takes it off the source as its framing says and puts it on the sink in the
+// framing that was announced there.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "../engine/engine.h"
+#include "field_summary.h"
+#include "http_parser.h"
+#include "stream.h"
+
+namespace longsplice {
+
+class BodyPump {
+ public:
+  enum class Status : uint8_t {
+    complete,
+    source_empty,
+    sink_full,
+    turn_over,
+    truncated,  // the source ended inside the body
+    malformed,  // bad chunk framing
+    source_failed,
+    sink_failed,
+  };
+
+  // `parser` has read the head and is used for chunked bodies only. `rechunk`: the sink gets chunks too.
+  void start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser);
+  // Everything until the source closes, unframed (after a 101).
+  void start_tunnel() { start(BodyFraming::until_close, 0, false, nullptr); }
+
+  // Uses the leading bytes of `data` that belong to this body; `used` says how many.
+  Status feed(std::string_view data, Stream& sink, size_t& used);
+
+  // Goes on from the source. Bytes beyond the end of a chunked body go into `surplus`.
+  Status run(Stream& source, Buffer& surplus, Stream& sink, Engine& engine);
+
+  bool complete() const { return complete_; }
+  BodyFraming framing() const { return framing_; }
+  // Bytes of body content so far.
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  Status feed_chunked(std::string_view data, Stream& sink, size_t& used);
+  Status run_in_pieces(Stream& source, Buffer& surplus, Stream& sink);
+  Status source_ended(Stream& sink);
+  bool send_pieces(Stream& sink);
+  bool send_end(Stream& sink);
+
+  BodyFraming framing_ = BodyFraming::none;
+  bool rechunk_ = false;
+  bool complete_ = true;
+  uint64_t remaining_ = 0;
+  uint64_t bytes_ = 0;
+  HttpParser* parser_ = nullptr;
+};
+
+}  // namespace longsplice

@@ -1,0 +1,214 @@
+#include "downstream.h"
+
+#include <array>
+#include <utility>
+
+#include "exchange.h"
+#include "listener.h"
+#include "worker.h"
+
+namespace longsplice {
+
+namespace {
+// Steps in one go before others get their turn: a client that pipelines must not starve them.
+constexpr int kStepsPerTurn = 32;
+// RFC 9112, 9.6: how long to read on after our FIN, and how much, so that our last bytes are not lost to a RST.
+constexpr uint64_t kLingerMs = 2000;
+constexpr uint64_t kLingerBytes = 16 * 1024 * 1024;
+}  // namespace
+
+const char* Downstream::state_name(State state) {
+  static constexpr std::array<const char*, 7> kNames{"accepted",   "reading-head", "deciding", "connecting",
+                                                     "forwarding", "draining",     "closed"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+Downstream::Downstream(Worker& worker, Listener& listener, const SocketAddress& peer)
+    : worker_(worker), listener_(listener), client_address_(peer.host()), client_port_(peer.port()) {
+  worker_.add_connection(*this);
+}
+
+Downstream::~Downstream() = default;
+
+void Downstream::start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer) {
+  auto* connection = new Downstream(worker, listener, peer);
+  connection->stream_.attach(std::move(fd));
+  connection->quiet_since_ = worker.poller().now();
+  connection->arm(worker.snapshot()->timeouts.header);
+  if (!worker.poller().add(connection->stream_.fd(), *connection)) connection->close();
+}
+
+void Downstream::arm(uint64_t milliseconds) { worker_.poller().arm(*this, milliseconds); }
+
+void Downstream::on_events(uint32_t events) {
+  stream_.note_events(events);
+  drive();
+}
+
+void Downstream::drive() {
+  for (int steps = 0; steps < kStepsPerTurn; steps++) {
+    if (!step()) return;
+    finished_.reset();
+  }
+  worker_.poller().resume_later(*this);
+}
+
+// Returns true when the state changed and there may be more to do.
+bool Downstream::step() {
+  switch (state_) {
+    case State::accepted:
+    case State::reading_head:
+      return step_reading_head();
+    case State::deciding:
+    case State::connecting:
+      // Nobody is left to answer: free the place in the queue or at the backend.
+      if (stream_.broken()) {
+        exchange_->client_gone();
+        return true;
+      }
+      return exchange_->step_connecting();
+    case State::forwarding:
+      return exchange_->step_forwarding();
+    case State::draining:
+      return step_draining();
+    case State::closed:
+      return false;
+  }
+  return false;
+}
+
+bool Downstream::step_reading_head() {
+  if (!stream_.flush() || (stream_.broken() && !stream_.readable())) {
+    close();
+    return false;
+  }
+  // The next request is not looked at before the last answer is taken: else a client that only sends could pile up
+  // answers here.
+  if (stream_.blocked()) return false;
+  if (std::exchange(flushing_, false)) arm(worker_.snapshot()->timeouts.idle);
+  if (!exchange_) {
+    if (input_.empty() && !stream_.readable()) return false;
+    begin_exchange();
+  }
+  switch (exchange_->read_head()) {
+    case Exchange::HeadResult::need_more:
+      return false;
+    case Exchange::HeadResult::closed:
+      // The timeout may be that of an idle connection still: nothing was received.
+      close();
+      return false;
+    case Exchange::HeadResult::nothing:
+      exchange_.reset();
+      return false;
+    case Exchange::HeadResult::moved_on:
+      return true;
+  }
+  return false;
+}
+
+void Downstream::begin_exchange() {
+  exchange_ = std::make_unique<Exchange>(*this, worker_.snapshot());
+  exchange_->take_input(input_);
+}
+
+bool Downstream::step_draining() {
+  if (!stream_.flush()) {
+    close();
+    return false;
+  }
+  if (stream_.blocked()) return false;
+  if (!linger_) {
+    close();
+    return false;
+  }
+  stream_.shut_down_sending();
+  for (;;) {
+    size_t received = 0;
+    const Stream::Read result = stream_.receive(worker_.scratch(), Worker::kScratchBytes, received);
+    drained_bytes_ += received;
+    if (result == Stream::Read::would_block) return false;
+    if (result != Stream::Read::data || drained_bytes_ > kLingerBytes) {
+      close();
+      return false;
+    }
+  }
+}
+
+void Downstream::exchange_over(After after) {
+  exchange_->return_input(input_);
+  finished_ = std::move(exchange_);
+  quiet_since_ = worker_.poller().now();
+  if (after == After::reset) {
+    stream_.reset();
+    close();
+    return;
+  }
+  if (after == After::keep_alive) {
+    state_ = State::reading_head;
+    const Timeouts& timeouts = worker_.snapshot()->timeouts;
+    flushing_ = stream_.blocked();
+    arm(flushing_ ? timeouts.stream : timeouts.idle);
+    return;
+  }
+  linger_ = after == After::linger || !input_.empty() || stream_.readable();
+  state_ = State::draining;
+  drained_bytes_ = 0;
+  arm(stream_.blocked() ? worker_.snapshot()->timeouts.stream : kLingerMs);
+}
+
+void Downstream::on_timeout() {
+  switch (state_) {
+    case State::accepted:
+    case State::reading_head:
+      // Browsers open connections ahead of need: one that never sent anything gets no answer either.
+      if (exchange_) {
+        exchange_->head_timed_out();
+      } else {
+        close();
+      }
+      break;
+    case State::deciding:
+    case State::connecting:
+    case State::forwarding:
+      exchange_->timed_out();
+      break;
+    case State::draining:
+    case State::closed:
+      close();
+      break;
+  }
+  drive();
+}
+
+void Downstream::close_if_quiet(uint64_t quiet_ms) {
+  const bool between_requests = (state_ == State::accepted || state_ == State::reading_head) && !exchange_;
+  if (!between_requests || stream_.blocked()) return;
+  if (worker_.poller().now() - quiet_since_ >= quiet_ms) close();
+}
+
+void Downstream::decided(int32_t slot) {
+  exchange_->decided(slot);
+  drive();
+}
+
+bool Downstream::try_from_queue() {
+  const bool placed = exchange_->try_from_queue();
+  drive();
+  return placed;
+}
+
+void Downstream::close() {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  if (exchange_) {
+    exchange_->abandon();
+    finished_ = std::move(exchange_);
+  }
+  stream_.close();
+  disarm();
+  worker_.remove_connection(*this);
+  listener_.connection_ended();
+  worker_.poller().retire(this);
+}
+
+}  // namespace longsplice

@@ -1,0 +1,153 @@
+// One request and its response: read the head, find the route, let the policy choose, connect, forward both ways,
+// account for it. Split over exchange_*.cc by phase.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "body_pump.h"
+#include "downstream.h"
+#include "field_summary.h"
+#include "http_parser.h"
+#include "snapshot.h"
+#include "upstream.h"
+
+namespace longsplice {
+
+class Exchange {
+ public:
+  enum class HeadResult : uint8_t { need_more, nothing, closed, moved_on };
+
+  Exchange(Downstream& client, SnapshotPtr snapshot);
+  ~Exchange();
+
+  // Bytes that the connection already holds become the beginning of the request; what lies beyond its end goes back.
+  void take_input(Buffer& input) { request_bytes_.swap(input); }
+  void return_input(Buffer& input);
+
+  // exchange_head.cc
+  HeadResult read_head();
+  void head_timed_out();
+
+  // exchange_select.cc
+  void decided(int32_t slot);
+  bool try_from_queue();
+  bool step_connecting();
+
+  // exchange_forward.cc
+  bool step_forwarding();
+  void on_upstream_event() { client_.drive(); }
+
+  // exchange_end.cc
+  void timed_out();
+  void client_gone();
+  // The connection closes under the exchange: release everything, answer nothing.
+  void abandon();
+
+ private:
+  enum class Failure : uint8_t { connect, connect_timeout, reset, garbage, response_timeout };
+
+  // exchange_head.cc
+  HeadResult on_head();
+  HeadResult refuse(uint32_t status, const char* reason);
+  const char* check_request_line() const;
+  bool read_target();
+
+  // exchange_select.cc
+  void choose();
+  void use(int32_t slot);
+  void wait_for_place();
+  void leave_queue();
+  const Backend* find_backend(uint32_t slot) const;
+  bool connect();
+  void drop_upstream();
+
+  // exchange_forward.cc
+  void start_request();
+  void write_request_head(Buffer& out);
+  bool pump_request();
+  bool pump_response();
+  bool read_response_head();
+  // False when the message cannot be forwarded.
+  bool forward_response_head(std::string_view bytes, size_t& used);
+  bool forward_interim_response();
+  // False when the body is malformed from the start.
+  bool start_response(const FieldSummary& fields, std::string_view rest, size_t& used);
+  void write_response_head(Buffer& out, const FieldSummary& fields, BodyFraming framing);
+  bool client_keeps_open() const;
+  void account_bytes();
+  void note_progress();
+
+  // exchange_end.cc
+  void upstream_failed(Failure failure);
+  bool may_retry(Failure failure) const;
+  void answer(uint32_t status, std::string_view detail);
+  void finish();
+  void over(Downstream::After after);
+  void record(uint32_t status);
+  void release_place();
+  TemplateValues template_values();
+  std::string_view method() const;
+  std::string_view target() const { return target_; }
+  bool idempotent() const;
+
+  Downstream& client_;
+  Worker& worker_;
+  SnapshotPtr snapshot_;
+
+  // The request.
+  Buffer request_bytes_;
+  size_t parsed_ = 0;
+  size_t request_used_ = 0;  // bytes of request_bytes_ that belong to this request
+  HttpParser request_parser_;
+  MessageHead request_;
+  FieldSummary request_fields_;
+  BodyPump request_body_;
+  std::string_view target_;  // origin-form
+  std::string_view authority_;
+  std::string_view host_;
+  std::string host_storage_;
+  std::string target_storage_;
+  std::string id_;
+  uint64_t started_ns_ = 0;
+  bool head_complete_ = false;
+  bool asks_upgrade_ = false;
+
+  // The choice.
+  const HeaderRules* rules_ = nullptr;
+  const Pool* pool_ = nullptr;
+  const Backend* backend_ = nullptr;
+  std::vector<uint32_t> tried_;
+  uint64_t head_done_ns_ = 0;
+  uint32_t route_ = UINT32_MAX;
+  uint32_t attempts_ = 0;
+  uint32_t token_ = 0;
+  int failure_status_ = 0;
+  bool holds_place_ = false;
+  bool queued_ = false;
+  bool avoid_reuse_ = false;
+
+  // The response.
+  Upstream* upstream_ = nullptr;
+  MessageHead response_;
+  BodyPump response_body_;
+  uint64_t sent_ns_ = 0;
+  uint64_t response_head_ns_ = 0;
+  uint64_t accounted_upstream_ = 0;
+  uint64_t accounted_downstream_ = 0;
+  uint32_t status_ = 0;
+  uint32_t interim_responses_ = 0;
+  uint64_t upstream_idle_ms_ = 0;
+  bool replayable_ = true;
+  bool upstream_write_failed_ = false;
+  bool response_started_ = false;  // a byte of the final head was handed to the client's connection
+  bool client_keep_alive_ = false;
+  bool response_ends_by_close_ = false;
+  bool tunnel_ = false;
+  bool recorded_ = false;
+  bool over_ = false;
+};
+
+}  // namespace longsplice

@@ -1,0 +1,257 @@
+// How an exchange ends: well, with an answer of our own, by trying again, or not at all.
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "exchange.h"
+#include "host.h"
+#include "text.h"
+#include "worker.h"
+
+namespace longsplice {
+
+namespace {
+
+constexpr uint32_t kMaxAttempts = 4;
+// Not registered; what nginx and HAProxy operators look for when a client left before the answer.
+constexpr uint32_t kClientClosedRequest = 499;
+
+std::string_view reason_phrase(uint32_t status) {
+  switch (status) {
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 414:
+      return "URI Too Long";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Error";
+  }
+}
+
+}  // namespace
+
+std::string_view Exchange::method() const { return llhttp::llhttp_method_name(request_.method); }
+
+// RFC 9110, 9.2.2.
+bool Exchange::idempotent() const {
+  static constexpr std::array<std::string_view, 6> kMethods{"GET",    "HEAD",    "PUT",
+                                                            "DELETE", "OPTIONS", "TRACE"};
+  return std::ranges::find(kMethods, method()) != kMethods.end();
+}
+
+TemplateValues Exchange::template_values() {
+  if (id_.empty()) id_ = worker_.next_request_id();
+  thread_local std::string port;
+  port = std::to_string(client_.client_port());
+  return {
+      .client_address = client_.client_address(),
+      .client_port = port,
+      .request_id = id_,
+      .host = authority_,
+      .backend_address = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
+  };
+}
+
+void Exchange::return_input(Buffer& input) {
+  if (request_bytes_.size() <= request_used_) return;
+  request_bytes_.consume(request_used_);
+  request_used_ = 0;
+  // Only one of the two can hold bytes: what is read beyond a body is read after the first buffer was used up.
+  request_bytes_.swap(input);
+}
+
+void Exchange::upstream_failed(Failure failure) {
+  const bool reused = upstream_ != nullptr && upstream_->reused();
+  account_bytes();
+  worker_.load().add(backend_->slot, LoadField::errors, 1);
+  if (response_started_) {
+    record(status_);
+    // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
+    return over(response_ends_by_close_ || tunnel_ ? Downstream::After::reset : Downstream::After::close);
+  }
+  const bool retry = may_retry(failure);
+  failure_status_ = failure == Failure::connect_timeout || failure == Failure::response_timeout ? 504 : 502;
+  const uint32_t slot = backend_->slot;
+  if (!retry) return answer(static_cast<uint32_t>(failure_status_), "the backend did not answer properly");
+  drop_upstream();
+  release_place();
+  backend_ = nullptr;
+  attempts_++;
+  worker_.stats().retries++;
+  // A kept connection that ended says nothing about the backend; a fresh one that failed does.
+  if (reused) {
+    avoid_reuse_ = true;
+  } else {
+    tried_.push_back(slot);
+  }
+  interim_responses_ = 0;
+  upstream_write_failed_ = false;
+  if (request_fields_.chunked) {
+    // The chunk reader has moved on; begin again at the start of the bytes that are still here.
+    request_parser_.start(HttpParser::Kind::request, &request_,
+                          {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+    request_parser_.parse_head(request_bytes_.data(), 0, request_bytes_.size());
+    request_fields_ = summarize_fields(request_);
+  }
+  client_.set_state(Downstream::State::deciding);
+  choose();
+}
+
+bool Exchange::may_retry(Failure failure) const {
+  if (attempts_ + 1 >= kMaxAttempts || failure == Failure::response_timeout) return false;
+  // An interim response has reached the client: the story cannot be told again from the beginning.
+  if (interim_responses_ > 0) return false;
+  if (failure == Failure::connect || failure == Failure::connect_timeout) return true;
+  return idempotent() && replayable_;
+}
+
+void Exchange::answer(uint32_t status, std::string_view detail) {
+  if (response_started_) {
+    record(status_ != 0 ? status_ : status);
+    return over(Downstream::After::reset);
+  }
+  const bool request_read = head_complete_ && request_framing(request_fields_) == BodyFraming::none &&
+                            request_fields_.error == nullptr;
+  const bool framing_known = status == 404 || status >= 502;
+  const bool keep = request_read && framing_known && status != 505 && persists(request_, request_fields_) &&
+                    !worker_.draining();
+  std::string body(reason_phrase(status));
+  body.append(": ").append(detail).append("\n");
+  Buffer& out = client_.stream().output();
+  out.append("HTTP/1.1 " + std::to_string(status) + " ");
+  out.append(reason_phrase(status));
+  out.append("\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: " + std::to_string(body.size()));
+  if (status == 405) out.append("\r\nallow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+  if (!keep) {
+    out.append("\r\nconnection: close");
+  } else if (request_.minor == 0) {
+    out.append("\r\nconnection: keep-alive");
+  }
+  out.append("\r\n\r\n");
+  if (!head_complete_ || method() != "HEAD") out.append(body);
+  record(status);
+  over(keep ? Downstream::After::keep_alive : Downstream::After::linger);
+}
+
+void Exchange::finish() {
+  const bool request_done = request_body_.complete() && !upstream_write_failed_;
+  record(status_);
+  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().blocked()) {
+    upstream_->become_idle(upstream_idle_ms_);
+    upstream_ = nullptr;
+  }
+  if (tunnel_) return over(Downstream::After::close);
+  if (!request_done && !request_body_.complete()) return over(Downstream::After::linger);
+  over(client_keep_alive_ ? Downstream::After::keep_alive : Downstream::After::close);
+}
+
+void Exchange::over(Downstream::After after) {
+  over_ = true;
+  abandon();
+  client_.exchange_over(after);
+}
+
+void Exchange::abandon() {
+  leave_queue();
+  if (token_ != 0) worker_.forget_decision(std::exchange(token_, 0));
+  if (backend_ != nullptr) account_bytes();
+  drop_upstream();
+  release_place();
+  if (!recorded_ && head_complete_) record(status_ != 0 ? status_ : kClientClosedRequest);
+}
+
+void Exchange::release_place() {
+  if (!std::exchange(holds_place_, false)) return;
+  worker_.load().release(backend_->slot);
+  worker_.place_freed();
+}
+
+void Exchange::client_gone() {
+  record(status_ != 0 ? status_ : kClientClosedRequest);
+  over(Downstream::After::reset);
+}
+
+void Exchange::timed_out() {
+  switch (client_.state()) {
+    case Downstream::State::deciding:
+      return answer(503, "no backend became free in time");
+    case Downstream::State::connecting:
+      return upstream_failed(Failure::connect_timeout);
+    default:
+      break;
+  }
+  if (tunnel_ || response_started_) return client_gone();
+  if (request_body_.complete()) return upstream_failed(Failure::response_timeout);
+  // The request did not end in time: the client's fault, unless the backend would not take it.
+  if (upstream_->stream().blocked()) return upstream_failed(Failure::response_timeout);
+  answer(408, "the request body did not arrive in time");
+}
+
+void Exchange::record(uint32_t status) {
+  if (std::exchange(recorded_, true)) return;
+  const uint64_t end = monotonic_ns();
+  const uint64_t begin = head_complete_ ? head_done_ns_ : started_ns_;
+  const uint64_t duration_us = (end - begin) / 1000;
+  const uint64_t head_us = response_head_ns_ != 0 ? (response_head_ns_ - begin) / 1000 : 0;
+  Stats& stats = worker_.stats();
+  const bool routed = route_ != UINT32_MAX;
+  const uint32_t backend = backend_ != nullptr ? backend_->id : RequestKey::kNoBackend;
+  stats.requests[{routed ? snapshot_->route_ids[route_] : RequestKey::kNoRoute, backend, status}]++;
+  stats.request_seconds.observe(static_cast<double>(end - begin) * 1e-9);
+  if (pool_ != nullptr && backend_ != nullptr && pool_->wants_done) {
+    worker_.host().exchange_done({
+        .pool = *pool_,
+        .slot = backend_->slot,
+        .status = status_,
+        .ok = status_ != 0 && status_ < 500 && response_body_.complete(),
+        .head_micros = head_us,
+        .total_micros = duration_us,
+        .bytes = response_body_.bytes(),
+    });
+  }
+  const AccessLogFormat format = snapshot_->access_log;
+  if (format == AccessLogFormat::off) return;
+  if (id_.empty()) id_ = worker_.next_request_id();
+  const auto field = [&](std::string_view name) {
+    const HeaderField* found = head_complete_ ? request_.find(name) : nullptr;
+    return found != nullptr ? request_.value(*found) : std::string_view();
+  };
+  const bool combined = format == AccessLogFormat::combined;
+  worker_.access_log().write(
+      format, {
+                  .client = client_.client_address(),
+                  .client_port = client_.client_port(),
+                  .method = head_complete_ ? method() : std::string_view("-"),
+                  .target = head_complete_ ? request_.text(request_.target) : std::string_view("-"),
+                  .host = host_,
+                  .referer = combined ? field("referer") : std::string_view(),
+                  .user_agent = combined ? field("user-agent") : std::string_view(),
+                  .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
+                  .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
+                  .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
+                  .engine = backend_ != nullptr ? worker_.engine().name() : "",
+                  .id = id_,
+                  .bytes = response_body_.bytes(),
+                  .duration_us = duration_us,
+                  .head_us = head_us,
+                  .status = static_cast<uint16_t>(status),
+                  .minor_version = request_.minor,
+              });
+}
+
+}  // namespace longsplice

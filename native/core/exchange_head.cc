@@ -1,0 +1,152 @@
+// Reading and judging the request head.
+#include <algorithm>
+
+#include "exchange.h"
+#include "host.h"
+#include "text.h"
+#include "worker.h"
+
+namespace longsplice {
+
+namespace {
+
+constexpr size_t kReceiveBytes = 4096;
+constexpr const char* kVersions = "only HTTP/1.0 and HTTP/1.1 are supported";
+
+bool is_host_char(char c) {
+  // RFC 3986, 3.2.2: reg-name, IP-literal and a port. No user information, no path.
+  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
+  return std::string_view("-._~!$&'()*+,;=:[]%").find(c) != std::string_view::npos;
+}
+
+bool is_valid_host(std::string_view host) { return std::ranges::all_of(host, is_host_char); }
+
+}  // namespace
+
+Exchange::Exchange(Downstream& client, SnapshotPtr snapshot)
+    : client_(client), worker_(client.worker()), snapshot_(std::move(snapshot)), started_ns_(monotonic_ns()) {
+  request_parser_.start(HttpParser::Kind::request, &request_,
+                        {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+}
+
+Exchange::~Exchange() = default;
+
+Exchange::HeadResult Exchange::read_head() {
+  for (;;) {
+    if (request_bytes_.size() > parsed_) {
+      const bool first_bytes = parsed_ == 0;
+      const size_t from = std::exchange(parsed_, request_bytes_.size());
+      switch (request_parser_.parse_head(request_bytes_.data(), from, parsed_)) {
+        case ParseStatus::complete:
+          return on_head();
+        case ParseStatus::error:
+          if (request_parser_.target_too_long()) return refuse(414, "request target too long");
+          if (request_parser_.head_too_large()) return refuse(431, "request head too large");
+          if (request_parser_.version_unknown()) return refuse(505, kVersions);
+          return refuse(400, request_parser_.reason());
+        case ParseStatus::need_more:
+          break;
+      }
+      if (first_bytes) {
+        // The time for a head runs from its first byte and is not extended by further ones.
+        if (client_.state() == Downstream::State::reading_head) client_.arm(snapshot_->timeouts.header);
+        client_.set_state(Downstream::State::reading_head);
+      }
+    }
+    char* room = request_bytes_.reserve(kReceiveBytes);
+    size_t received = 0;
+    switch (client_.stream().receive(room, request_bytes_.room(), received)) {
+      case Stream::Read::data:
+        request_bytes_.commit(received);
+        break;
+      case Stream::Read::would_block:
+        if (!request_bytes_.empty()) return HeadResult::need_more;
+        request_bytes_.release();
+        return HeadResult::nothing;
+      case Stream::Read::closed:
+      case Stream::Read::failed:
+        return HeadResult::closed;
+    }
+  }
+}
+
+void Exchange::head_timed_out() { refuse(408, "no complete request head in time"); }
+
+Exchange::HeadResult Exchange::refuse(uint32_t status, const char* reason) {
+  answer(status, reason);
+  return HeadResult::moved_on;
+}
+
+Exchange::HeadResult Exchange::on_head() {
+  head_complete_ = true;
+  head_done_ns_ = monotonic_ns();
+  request_used_ = request_.length;
+  if (const char* error = check_request_line()) return refuse(400, error);
+  if (request_.major != 1) return refuse(505, kVersions);
+  request_fields_ = summarize_fields(request_);
+  if (request_fields_.error != nullptr) return refuse(400, request_fields_.error);
+  if (request_fields_.host_count > 1) return refuse(400, "more than one Host field");
+  if (request_fields_.host_count == 0 && request_.minor >= 1) return refuse(400, "no Host field");
+  if (!is_valid_host(request_fields_.host)) return refuse(400, "invalid Host field");
+  if (method() == "CONNECT") return refuse(405, "CONNECT is not allowed");
+  if (!read_target()) return refuse(400, "invalid request target");
+  // An h2c tunnel would carry requests that nobody routed or judged.
+  asks_upgrade_ = request_.minor >= 1 && request_fields_.connection_upgrade &&
+                  !request_fields_.upgrade.empty() && !iequals(request_fields_.upgrade, "h2c");
+  host_ = normalize_host(authority_, host_storage_);
+
+  std::string path_storage;
+  const std::string_view path = normalize_path(target_.substr(0, target_.find('?')), path_storage);
+  const int route = snapshot_->router.match(method(), host_, path, request_);
+  if (route < 0) {
+    return refuse(404, "no route for this request");
+  }
+  route_ = static_cast<uint32_t>(route);
+  rules_ = &snapshot_->header_rules[route_];
+  pool_ = &snapshot_->pools[snapshot_->route_pools[route_]];
+  client_.set_state(Downstream::State::deciding);
+  choose();
+  return HeadResult::moved_on;
+}
+
+// llhttp reads RTSP and ICE too, tolerates blanks before the target, and takes a fragment for part of it.
+const char* Exchange::check_request_line() const {
+  const char* base = request_.base_;
+  const Span& target = request_.target;
+  const std::string_view before(base, target.offset);
+  if (before.size() >= 2 && before[before.size() - 2] == ' ') return "more than one space before the target";
+  const std::string_view after(base + target.offset + target.length,
+                               request_.length - target.offset - target.length);
+  if (request_.major != 0 && !after.starts_with(" HTTP/")) return "unknown protocol";
+  if (request_.text(target).find('#') != std::string_view::npos) return "fragment in the request target";
+  return nullptr;
+}
+
+// RFC 9112, 3.2: origin-form, asterisk-form, or absolute-form, whose authority replaces the Host field.
+bool Exchange::read_target() {
+  const std::string_view raw = request_.text(request_.target);
+  authority_ = request_fields_.host;
+  if (raw.starts_with('/')) {
+    target_ = raw;
+    return true;
+  }
+  if (raw == "*") {
+    target_ = raw;
+    return method() == "OPTIONS";
+  }
+  const size_t scheme = raw.find("://");
+  if (scheme == std::string_view::npos) return false;
+  if (!iequals(raw.substr(0, scheme), "http") && !iequals(raw.substr(0, scheme), "https")) return false;
+  const std::string_view rest = raw.substr(scheme + 3);
+  const size_t end = std::min(rest.find_first_of("/?"), rest.size());
+  authority_ = rest.substr(0, end);
+  target_ = rest.substr(end);
+  if (!target_.starts_with('/')) {
+    // The path is empty: "http://host" or "http://host?query".
+    target_storage_ = "/" + std::string(target_);
+    target_ = target_storage_;
+  }
+  return !authority_.empty() && is_valid_host(authority_);
+}
+
+}  // namespace longsplice

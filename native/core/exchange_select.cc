@@ -1,0 +1,142 @@
+// From route to a connected backend.
+#include <algorithm>
+#include <array>
+
+#include "exchange.h"
+#include "host.h"
+#include "worker.h"
+
+namespace longsplice {
+
+namespace {
+constexpr size_t kMaxCandidates = 4096;
+}
+
+// Asks the pool's policies to choose among the backends that are eligible, untried and have room.
+void Exchange::choose() {
+  thread_local std::array<uint32_t, kMaxCandidates> slots;
+  size_t count = 0;
+  bool any_eligible = false;
+  for (const Backend& backend : pool_->backends) {
+    if (worker_.load().get(backend.slot, LoadField::eligible) == 0) continue;
+    if (std::ranges::find(tried_, backend.slot) != tried_.end()) continue;
+    any_eligible = true;
+    if (worker_.load().has_room(backend.slot) && count < kMaxCandidates) slots[count++] = backend.slot;
+  }
+  if (!any_eligible) {
+    if (failure_status_ != 0) return answer(static_cast<uint32_t>(failure_status_), "no backend answered");
+    return answer(503, "no healthy backend");
+  }
+  if (count == 0) return wait_for_place();
+  const uint32_t token = worker_.next_token();
+  const std::string_view path = target_.substr(0, target_.find('?'));
+  const int32_t slot = worker_.host().select({
+      .pool = *pool_,
+      .head = request_,
+      .method = method(),
+      .target = target_,
+      .path_length = static_cast<uint32_t>(path.size()),
+      .host = host_,
+      .client_address = client_.client_address(),
+      .attempt = attempts_,
+      .token = token,
+      .candidates = {slots.data(), count},
+  });
+  if (slot == Host::kPending) {
+    token_ = token;
+    worker_.await_decision(token, client_);
+    return;
+  }
+  use(slot);
+}
+
+void Exchange::decided(int32_t slot) {
+  token_ = 0;
+  use(slot);
+}
+
+void Exchange::use(int32_t slot) {
+  if (slot == Host::kNone) return answer(503, "the policy left no backend");
+  backend_ = find_backend(static_cast<uint32_t>(slot));
+  if (backend_ == nullptr) return answer(503, "the policy chose a backend that is gone");
+  // Another worker may have taken the last place since the candidates were listed.
+  if (!worker_.load().acquire(backend_->slot)) {
+    backend_ = nullptr;
+    return wait_for_place();
+  }
+  holds_place_ = true;
+  if (attempts_ == 0) {
+    worker_.stats().decision_seconds.observe(static_cast<double>(monotonic_ns() - head_done_ns_) * 1e-9);
+  }
+  if (!connect()) upstream_failed(Failure::connect);
+}
+
+const Backend* Exchange::find_backend(uint32_t slot) const {
+  const auto found = std::ranges::find(pool_->backends, slot, &Backend::slot);
+  return found == pool_->backends.end() ? nullptr : &*found;
+}
+
+// The wait is bounded in time by the connect timeout, as for a backend that does not answer.
+void Exchange::wait_for_place() {
+  client_.set_state(Downstream::State::deciding);
+  if (queued_) return;
+  if (!worker_.enqueue(pool_->policy, client_))
+    return answer(503, "all backends are busy and the queue is full");
+  queued_ = true;
+  client_.arm(snapshot_->timeouts.connect);
+}
+
+bool Exchange::try_from_queue() {
+  const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {
+    return worker_.load().get(backend.slot, LoadField::eligible) != 0 &&
+           worker_.load().has_room(backend.slot) && std::ranges::find(tried_, backend.slot) == tried_.end();
+  });
+  if (!any_room) return false;
+  leave_queue();
+  choose();
+  return true;
+}
+
+void Exchange::leave_queue() {
+  if (!queued_) return;
+  queued_ = false;
+  worker_.dequeue(pool_->policy, client_);
+}
+
+bool Exchange::connect() {
+  client_.set_state(Downstream::State::connecting);
+  upstream_ = avoid_reuse_ ? nullptr : worker_.idle_set().take(backend_->slot);
+  // A request that must not be sent twice is worth a system call that finds a FIN which is not reported yet.
+  while (upstream_ != nullptr && !idempotent() && !upstream_->still_open()) {
+    upstream_->dispose();
+    upstream_ = worker_.idle_set().take(backend_->slot);
+  }
+  if (upstream_ == nullptr) upstream_ = Upstream::connect(worker_, *backend_);
+  if (upstream_ == nullptr) return false;
+  upstream_->assign(this);
+  if (!upstream_->connected()) {
+    client_.arm(snapshot_->timeouts.connect);
+    return true;
+  }
+  start_request();
+  return true;
+}
+
+bool Exchange::step_connecting() {
+  if (upstream_ == nullptr) return false;
+  if (upstream_->connected()) {
+    start_request();
+    return true;
+  }
+  if (!upstream_->stream().broken()) return false;
+  upstream_failed(Failure::connect);
+  return true;
+}
+
+void Exchange::drop_upstream() {
+  if (upstream_ == nullptr) return;
+  upstream_->dispose();
+  upstream_ = nullptr;
+}
+
+}  // namespace longsplice

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "poller.h"
+
+namespace longsplice {
+
+class Worker;
+
+// Accepts connections for one address. Bounded per turn, so that listeners and connections take turns.
+class Listener final : public Pollable, public Timer {
+ public:
+  Listener(Worker& worker, Fd fd, std::string name);
+
+  void on_events(uint32_t events) override;
+  // Accepts what waits in the queue, then closes: a connection in the queue of a closed socket would be reset.
+  void stop();
+  bool open() const { return static_cast<bool>(fd_); }
+
+  const std::string& name() const { return name_; }
+  uint64_t accepted() const { return accepted_; }
+  uint64_t active() const { return active_; }
+  void connection_ended() { active_--; }
+
+ private:
+  enum class Outcome : uint8_t { accepted, empty, full };
+  Outcome accept_one();
+  void pause();
+  void on_timeout() override;
+
+  Worker& worker_;
+  Fd fd_;
+  std::string name_;
+  uint64_t accepted_ = 0;
+  uint64_t active_ = 0;
+  uint64_t last_complaint_ = 0;
+};
+
+}  // namespace longsplice

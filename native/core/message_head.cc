@@ -1,0 +1,48 @@
+#include "message_head.h"
+
+#include "text.h"
+
+namespace longsplice {
+
+HeaderId classify_header(std::string_view name) {
+  switch (name.size()) {
+    case 2:
+      return iequals(name, "te") ? HeaderId::te : HeaderId::other;
+    case 4:
+      return iequals(name, "host") ? HeaderId::host : HeaderId::other;
+    case 6:
+      return iequals(name, "expect") ? HeaderId::expect : HeaderId::other;
+    case 7:
+      if (iequals(name, "upgrade")) return HeaderId::upgrade;
+      return iequals(name, "trailer") ? HeaderId::trailer : HeaderId::other;
+    case 10:
+      if (iequals(name, "connection")) return HeaderId::connection;
+      return iequals(name, "keep-alive") ? HeaderId::keep_alive : HeaderId::other;
+    case 14:
+      return iequals(name, "content-length") ? HeaderId::content_length : HeaderId::other;
+    case 16:
+      return iequals(name, "proxy-connection") ? HeaderId::proxy_connection : HeaderId::other;
+    case 17:
+      return iequals(name, "transfer-encoding") ? HeaderId::transfer_encoding : HeaderId::other;
+    default:
+      return HeaderId::other;
+  }
+}
+
+void MessageHead::clear() {
+  base_ = nullptr;
+  target = {};
+  fields.clear();
+  length = 0;
+  status = 0;
+  method = major = minor = 0;
+}
+
+const HeaderField* MessageHead::find(std::string_view lowercase_name) const {
+  for (const HeaderField& field : fields) {
+    if (iequals(name(field), lowercase_name)) return &field;
+  }
+  return nullptr;
+}
+
+}  // namespace longsplice

@@ -1,0 +1,69 @@
+// A parsed start line and header section: positions in the bytes that were read, never copies of them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace longsplice {
+
+// The header fields that the proxy itself acts upon; everything else is `other`.
+enum class HeaderId : uint8_t {
+  other,
+  connection,
+  content_length,
+  expect,
+  host,
+  keep_alive,
+  proxy_connection,
+  te,
+  trailer,
+  transfer_encoding,
+  upgrade,
+};
+
+HeaderId classify_header(std::string_view name);
+
+struct HeaderField {
+  uint32_t name_offset;
+  uint32_t name_length;
+  uint32_t value_offset;
+  uint32_t value_length;
+  HeaderId id;
+};
+
+struct Span {
+  uint32_t offset = 0;
+  uint32_t length = 0;
+};
+
+class MessageHead {
+ public:
+  // The bytes may move while a head is still being read (the buffer grows), so text is looked up against the base of
+  // the moment.
+  void rebase(const char* base) { base_ = base; }
+
+  void clear();
+
+  std::string_view text(Span span) const { return {base_ + span.offset, span.length}; }
+  std::string_view name(const HeaderField& field) const {
+    return {base_ + field.name_offset, field.name_length};
+  }
+  std::string_view value(const HeaderField& field) const {
+    return {base_ + field.value_offset, field.value_length};
+  }
+  // The first field of that name (case-insensitive), or nullptr.
+  const HeaderField* find(std::string_view lowercase_name) const;
+
+  const char* base_ = nullptr;
+  Span target;
+  std::vector<HeaderField> fields;
+  uint32_t length = 0;  // bytes from base to the first byte after the head, once complete
+  uint16_t status = 0;
+  uint8_t method = 0;
+  uint8_t major = 0;
+  uint8_t minor = 0;
+};
+
+}  // namespace longsplice

@@ -1,0 +1,132 @@
+#include "poller.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include <array>
+#include <cstdlib>
+
+namespace longsplice {
+
+namespace {
+
+constexpr int kBatch = 256;
+// A turn ends after this many rounds, so that JavaScript on the same loop is not kept waiting under load.
+constexpr int kRoundsPerTurn = 8;
+
+void drain(int fd) {
+  uint64_t count;
+  [[maybe_unused]] const ssize_t ignored = ::read(fd, &count, sizeof count);
+}
+
+}  // namespace
+
+uint64_t monotonic_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+Poller::Poller()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      alarm_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
+      again_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  for (const Fd* fd : {&alarm_, &again_}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = const_cast<Fd*>(fd);
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event);
+  }
+  update_clock();
+}
+
+Poller::~Poller() { bury(); }
+
+bool Poller::add(int fd, Pollable& pollable) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = &pollable;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void Poller::resume_later(Pollable& pollable) {
+  if (pollable.waiting_for_turn_ || pollable.dead_) return;
+  pollable.waiting_for_turn_ = true;
+  pending_.push_back(&pollable);
+}
+
+void Poller::retire(Pollable* pollable) {
+  if (pollable->dead_) return;
+  pollable->dead_ = true;
+  retired_.push_back(pollable);
+}
+
+void Poller::turn(const std::function<void()>& after) {
+  bool more = true;
+  for (int round = 0; more && round < kRoundsPerTurn; round++) {
+    more = run_round();
+    after();
+    bury();
+  }
+  set_alarm();
+  if (!pending_.empty()) wake();
+}
+
+void Poller::wake() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t ignored = ::write(again_.get(), &one, sizeof one);
+}
+
+// Returns false when nothing was ready.
+bool Poller::run_round() {
+  std::array<epoll_event, kBatch> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kBatch, 0);
+  update_clock();
+  running_.swap(pending_);
+  for (int i = 0; i < count; i++) {
+    void* source = events[static_cast<size_t>(i)].data.ptr;
+    if (source == &alarm_ || source == &again_) {
+      drain(static_cast<Fd*>(source)->get());
+      if (source == &alarm_) alarm_at_ = Timers::kNever;
+      continue;
+    }
+    auto* pollable = static_cast<Pollable*>(source);
+    if (!pollable->dead_) pollable->on_events(events[static_cast<size_t>(i)].events);
+  }
+  for (Pollable* pollable : running_) {
+    pollable->waiting_for_turn_ = false;
+    if (!pollable->dead_) pollable->on_events(0);
+  }
+  const bool busy = count > 0 || !running_.empty();
+  running_.clear();
+  timers_.run(now_);
+  return busy && (count == kBatch || !pending_.empty());
+}
+
+void Poller::bury() {
+  // A destructor may retire further objects.
+  while (!retired_.empty()) {
+    Pollable* pollable = retired_.back();
+    retired_.pop_back();
+    std::erase(pending_, pollable);
+    delete pollable;
+  }
+}
+
+// An alarm that comes too early costs a wakeup, one that is moved on every change costs a system call each: so it is
+// only ever moved forward in time.
+void Poller::set_alarm() {
+  const uint64_t deadline = timers_.next_deadline();
+  if (deadline >= alarm_at_) return;
+  alarm_at_ = deadline;
+  itimerspec spec{};
+  spec.it_value.tv_sec = static_cast<time_t>(deadline / 1000);
+  spec.it_value.tv_nsec = static_cast<long>(deadline % 1000) * 1'000'000 + 1;
+  timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+void Poller::update_clock() { now_ = monotonic_ns() / 1'000'000; }
+
+}  // namespace longsplice

@@ -1,0 +1,55 @@
+// What a worker serves by: routes, pools, limits. Immutable; a reload replaces the whole, and exchanges that began
+// under the old one end under it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "address.h"
+#include "header_rules.h"
+#include "router.h"
+
+namespace longsplice {
+
+struct Backend {
+  uint32_t slot;
+  uint32_t id;  // names it in the counters; never given to another backend, as a slot may be
+  SocketAddress address;
+  std::string name;  // as in the configuration: labels of metrics and logs
+};
+
+struct Pool {
+  std::string name;
+  uint32_t policy;  // which policy chain on the JavaScript side
+  std::vector<Backend> backends;
+  std::vector<std::string> needed_headers;  // lowercase; only these reach the policies
+  bool wants_done = false;
+};
+
+struct Timeouts {
+  uint32_t header, connect, response, idle, stream;  // milliseconds
+};
+
+struct Limits {
+  uint32_t header_bytes, headers, connections, queue;
+};
+
+enum class AccessLogFormat : uint8_t { off, json, combined };
+
+struct Snapshot {
+  Router router;
+  std::vector<HeaderRules> header_rules;  // by route index
+  std::vector<uint32_t> route_pools;      // by route index: which of `pools`
+  std::vector<uint32_t> route_ids;        // by route index: stable across reloads, for metrics
+  std::vector<std::string> route_labels;  // by route index
+  std::vector<Pool> pools;
+  Timeouts timeouts{};
+  Limits limits{};
+  AccessLogFormat access_log = AccessLogFormat::off;
+};
+
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+}  // namespace longsplice

@@ -1,0 +1,108 @@
+#include "stream.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace longsplice {
+
+namespace {
+constexpr size_t kPiecesPerCall = 64;
+}
+
+void Stream::attach(Fd fd) {
+  fd_ = std::move(fd);
+  readable_ = peer_closed_ = broken_ = sending_shut_ = false;
+  writable_ = true;
+}
+
+void Stream::reset() {
+  const linger abort{1, 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  fd_.reset();
+}
+
+void Stream::note_events(uint32_t events) {
+  if (events & EPOLLIN) readable_ = true;
+  if (events & EPOLLOUT) writable_ = true;
+  if (events & EPOLLRDHUP) readable_ = peer_closed_ = true;
+  // HUP alone means that both sides have sent their FIN: there may still be bytes to read.
+  if (events & (EPOLLERR | EPOLLHUP)) readable_ = writable_ = peer_closed_ = true;
+  if (events & EPOLLERR) broken_ = true;
+}
+
+Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
+  if (!readable_) return Read::would_block;
+  const ssize_t count = ::recv(fd_.get(), to, room, 0);
+  if (count > 0) {
+    received = static_cast<size_t>(count);
+    // A short read emptied the socket: the next bytes raise a new edge, so the call that would say EAGAIN is saved.
+    // Not so when a FIN is known to wait behind the bytes: it raised its edge already.
+    if (received < room && !peer_closed_) readable_ = false;
+    return Read::data;
+  }
+  if (count == 0) {
+    peer_closed_ = true;
+    return Read::closed;
+  }
+  if (errno == EAGAIN) {
+    readable_ = false;
+    return Read::would_block;
+  }
+  if (errno == EINTR) return receive(to, room, received);
+  broken_ = true;
+  return Read::failed;
+}
+
+bool Stream::send(std::span<const iovec> pieces) {
+  std::array<iovec, kPiecesPerCall + 1> vector;
+  size_t next = 0;
+  do {
+    size_t count = 0;
+    size_t total = output_.size();
+    if (!output_.empty()) vector[count++] = {const_cast<char*>(output_.data()), output_.size()};
+    for (; next < pieces.size() && count <= kPiecesPerCall; next++) {
+      vector[count++] = pieces[next];
+      total += pieces[next].iov_len;
+    }
+    if (total == 0) return true;
+    size_t sent = 0;
+    if (writable_ && !transmit({vector.data(), count}, sent)) return false;
+    const size_t from_output = sent < output_.size() ? sent : output_.size();
+    const bool had_output = !output_.empty();
+    if (from_output > 0) output_.consume(from_output);
+    sent -= from_output;
+    for (size_t i = had_output ? 1 : 0; i < count; i++) {
+      const size_t skip = sent < vector[i].iov_len ? sent : vector[i].iov_len;
+      sent -= skip;
+      output_.append({static_cast<const char*>(vector[i].iov_base) + skip, vector[i].iov_len - skip});
+    }
+    if (!output_.empty()) writable_ = false;
+  } while (next < pieces.size());
+  return true;
+}
+
+bool Stream::transmit(std::span<iovec> pieces, size_t& sent) {
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  const ssize_t count = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  if (count >= 0) {
+    sent = static_cast<size_t>(count);
+    return true;
+  }
+  if (errno == EINTR) return transmit(pieces, sent);
+  if (errno == EAGAIN) return true;
+  broken_ = true;
+  return false;
+}
+
+void Stream::shut_down_sending() {
+  if (sending_shut_ || !fd_) return;
+  sending_shut_ = true;
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+}  // namespace longsplice

@@ -1,0 +1,86 @@
+#include "upstream.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "exchange.h"
+#include "worker.h"
+
+namespace longsplice {
+
+Upstream* Upstream::connect(Worker& worker, const Backend& backend) {
+  Fd fd(socket(backend.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return nullptr;
+  if (backend.address.family() != AF_UNIX) {
+    const int one = 1;
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  }
+  const int result = ::connect(fd.get(), backend.address.get(), backend.address.length());
+  if (result != 0 && errno != EINPROGRESS) return nullptr;
+  auto* upstream = new Upstream(worker, backend.slot);
+  upstream->connected_ = result == 0;
+  upstream->stream_.attach(std::move(fd));
+  worker.load().add(backend.slot, LoadField::connections, 1);
+  if (!worker.poller().add(upstream->stream_.fd(), *upstream)) {
+    upstream->dispose();
+    return nullptr;
+  }
+  return upstream;
+}
+
+Upstream::~Upstream() = default;
+
+void Upstream::on_events(uint32_t events) {
+  stream_.note_events(events);
+  if (idle_) {
+    // Bytes that nobody asked for, or the end: either way it is of no use any more.
+    if (stream_.readable()) dispose();
+    return;
+  }
+  if (!connected_) check_connect();
+  if (exchange_ != nullptr) exchange_->on_upstream_event();
+}
+
+void Upstream::check_connect() {
+  int error = 0;
+  socklen_t length = sizeof error;
+  getsockopt(stream_.fd(), SOL_SOCKET, SO_ERROR, &error, &length);
+  connected_ = error == 0 && !stream_.broken();
+}
+
+bool Upstream::still_open() const {
+  char byte;
+  return ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+void Upstream::become_idle(uint64_t limit_ms) {
+  exchange_ = nullptr;
+  reused_ = true;
+  input_.release();
+  if (limit_ms == 0 || stream_.readable() || !worker_.idle_set().add(*this)) return dispose();
+  idle_ = true;
+  worker_.poller().arm(*this, limit_ms);
+}
+
+void Upstream::become_busy() {
+  idle_ = false;
+  disarm();
+}
+
+void Upstream::dispose() {
+  if (disposed_) return;
+  disposed_ = true;
+  if (idle_) worker_.idle_set().remove(*this);
+  idle_ = false;
+  exchange_ = nullptr;
+  disarm();
+  stream_.close();
+  worker_.load().add(slot_, LoadField::connections, -1);
+  worker_.poller().retire(this);
+}
+
+}  // namespace longsplice

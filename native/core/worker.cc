@@ -1,0 +1,178 @@
+#include "worker.h"
+
+#include <utility>
+
+#include "downstream.h"
+#include "upstream.h"
+
+namespace longsplice {
+
+namespace {
+
+std::atomic<uint32_t> process_connections{0};
+
+// Access log lines of a quiet proxy are handed over at least this often; queued requests look this often for places
+// that other workers freed.
+constexpr uint64_t kLogTickMs = 100;
+constexpr uint64_t kQueueTickMs = 5;
+// While draining, a connection that has been quiet for this long is closed; a busier one gets to send its next
+// request, which is answered with "connection: close". Closing it at once would meet requests on their way.
+constexpr uint64_t kDrainQuietMs = 1000;
+constexpr uint64_t kDrainTickMs = 50;
+
+}  // namespace
+
+class Worker::Ticker final : public Timer {
+ public:
+  explicit Ticker(Worker& worker) : worker_(worker) {}
+
+ private:
+  void on_timeout() override { worker_.tick(); }
+  Worker& worker_;
+};
+
+Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, uint64_t id_seed)
+    : host_(host),
+      load_(load),
+      engine_(std::move(engine)),
+      scratch_(std::make_unique<char[]>(kScratchBytes)),
+      snapshot_(std::make_shared<Snapshot>()),
+      ticker_(std::make_unique<Ticker>(*this)),
+      after_round_([this] { after_round(); }),
+      id_seed_(id_seed) {}
+
+Worker::~Worker() { close(); }
+
+void Worker::turn() { poller_.turn(after_round_); }
+
+void Worker::after_round() {
+  if (draining_ && connections_.empty()) finish_drain();
+  if (std::exchange(place_freed_, false)) serve_queues();
+  if (access_log_.full()) {
+    host_.access_log(access_log_.lines());
+    access_log_.clear();
+  }
+  const bool wants_tick = !access_log_.empty() || !queues_.empty() || (draining_ && !drained_);
+  if (wants_tick && !ticker_->armed()) start_ticker();
+}
+
+void Worker::start_ticker() {
+  const uint64_t interval = !queues_.empty() ? kQueueTickMs : draining_ ? kDrainTickMs : kLogTickMs;
+  poller_.arm(*ticker_, interval);
+}
+
+void Worker::tick() {
+  if (!access_log_.empty()) {
+    host_.access_log(access_log_.lines());
+    access_log_.clear();
+  }
+  serve_queues();
+  if (draining_) finish_drain();
+}
+
+void Worker::apply(SnapshotPtr snapshot) {
+  std::unordered_map<uint32_t, const Backend*> kept;
+  for (const Pool& pool : snapshot->pools) {
+    for (const Backend& backend : pool.backends) kept[backend.slot] = &backend;
+  }
+  for (const Pool& pool : snapshot_->pools) {
+    for (const Backend& backend : pool.backends) {
+      const auto found = kept.find(backend.slot);
+      if (found != kept.end() && found->second->address.text() == backend.address.text()) continue;
+      idle_set_.close_slot(backend.slot);
+    }
+  }
+  snapshot_ = std::move(snapshot);
+}
+
+void Worker::listen(Fd fd, std::string name) {
+  listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd), std::move(name)));
+}
+
+void Worker::drain() {
+  if (draining_) return;
+  draining_ = true;
+  for (const auto& listener : listeners_) listener->stop();
+  poller_.wake();
+}
+
+void Worker::finish_drain() {
+  if (drained_) return;
+  const std::vector<Downstream*> all(connections_.begin(), connections_.end());
+  for (Downstream* connection : all) connection->close_if_quiet(kDrainQuietMs);
+  if (!connections_.empty()) return;
+  drained_ = true;
+  idle_set_.close_all();
+  if (!access_log_.empty()) host_.access_log(access_log_.lines());
+  access_log_.clear();
+  host_.drained();
+}
+
+void Worker::close() {
+  for (const auto& listener : listeners_) listener->stop();
+  const std::vector<Downstream*> all(connections_.begin(), connections_.end());
+  for (Downstream* connection : all) connection->close();
+  idle_set_.close_all();
+  ticker_->disarm();
+}
+
+void Worker::decided(uint32_t token, int32_t slot) {
+  const auto found = deciding_.find(token);
+  if (found == deciding_.end()) return;
+  Downstream* connection = found->second;
+  deciding_.erase(found);
+  connection->decided(slot);
+  poller_.wake();
+}
+
+void Worker::add_connection(Downstream& connection) {
+  connections_.insert(&connection);
+  process_connections.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Worker::remove_connection(Downstream& connection) {
+  if (connections_.erase(&connection) > 0) process_connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool Worker::may_accept() const {
+  const uint32_t limit = snapshot_->limits.connections;
+  return limit == 0 || process_connections.load(std::memory_order_relaxed) < limit;
+}
+
+bool Worker::enqueue(uint32_t policy, Downstream& connection) {
+  auto& queue = queues_[policy];
+  if (queue.size() >= snapshot_->limits.queue) return false;
+  queue.push_back(&connection);
+  return true;
+}
+
+void Worker::dequeue(uint32_t policy, Downstream& connection) {
+  const auto found = queues_.find(policy);
+  if (found == queues_.end()) return;
+  std::erase(found->second, &connection);
+  if (found->second.empty()) queues_.erase(found);
+}
+
+void Worker::serve_queues() {
+  std::vector<uint32_t> waiting;
+  for (const auto& [policy, queue] : queues_) waiting.push_back(policy);
+  for (const uint32_t policy : waiting) {
+    for (auto found = queues_.find(policy); found != queues_.end(); found = queues_.find(policy)) {
+      if (!found->second.front()->try_from_queue()) break;
+    }
+  }
+}
+
+std::string Worker::next_request_id() {
+  // splitmix64: a bijection of the counter, so no id repeats within a worker.
+  uint64_t z = id_seed_ + ++next_id_ * 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  z ^= z >> 31;
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string id(16, '0');
+  for (size_t i = 0; i < 16; i++) id[i] = kHex[(z >> (60 - 4 * i)) & 15];
+  return id;
+}
+
+}  // namespace longsplice

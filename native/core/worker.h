@@ -1,0 +1,110 @@
+// The data plane of one thread: its listeners, its connections and what they share. Driven by `turn` whenever `fd` is
+// readable; nothing in it is touched by another thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "../engine/engine.h"
+#include "access_log.h"
+#include "host.h"
+#include "idle_set.h"
+#include "listener.h"
+#include "load_table.h"
+#include "poller.h"
+#include "snapshot.h"
+#include "stats.h"
+
+namespace longsplice {
+
+class Downstream;
+
+class Worker {
+ public:
+  Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, uint64_t id_seed);
+  ~Worker();
+
+  int fd() const { return poller_.fd(); }
+  void turn();
+
+  // Serves by this configuration from the next request on.
+  void apply(SnapshotPtr snapshot);
+  void listen(Fd fd, std::string name);
+  // Stops accepting; connections end after their current exchange. `Host::drained` follows.
+  void drain();
+  // Ends everything at once.
+  void close();
+  // The answer to a `Host::select` that was pending: a slot, or Host::kNone.
+  void decided(uint32_t token, int32_t slot);
+
+  Poller& poller() { return poller_; }
+  Host& host() { return host_; }
+  LoadTable& load() { return load_; }
+  IdleSet& idle_set() { return idle_set_; }
+  Stats& stats() { return stats_; }
+  AccessLog& access_log() { return access_log_; }
+  Engine& engine() { return *engine_; }
+  const SnapshotPtr& snapshot() const { return snapshot_; }
+  const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
+  bool draining() const { return draining_; }
+  char* scratch() { return scratch_.get(); }
+  static constexpr size_t kScratchBytes = 64 * 1024;
+
+  // Connections register here for their lifetime.
+  void add_connection(Downstream& connection);
+  void remove_connection(Downstream& connection);
+  // Connections of the whole process against `limits.connections`.
+  bool may_accept() const;
+
+  uint32_t next_token() { return ++next_token_; }
+  void await_decision(uint32_t token, Downstream& connection) { deciding_[token] = &connection; }
+  void forget_decision(uint32_t token) { deciding_.erase(token); }
+
+  // Requests that wait for a place at a backend of their pool. False when the queue is full.
+  bool enqueue(uint32_t policy, Downstream& connection);
+  void dequeue(uint32_t policy, Downstream& connection);
+  // Queued requests get their chance at the end of the round, not inside the call that frees the place.
+  void place_freed() { place_freed_ = true; }
+
+  // 16 hexadecimal digits, different for each request of this process.
+  std::string next_request_id();
+
+ private:
+  class Ticker;
+  void after_round();
+  void start_ticker();
+  void serve_queues();
+  void tick();
+  void finish_drain();
+
+  Host& host_;
+  LoadTable load_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<char[]> scratch_;
+  SnapshotPtr snapshot_;
+  Stats stats_;
+  AccessLog access_log_;
+  Poller poller_;
+  IdleSet idle_set_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_set<Downstream*> connections_;
+  std::unordered_map<uint32_t, Downstream*> deciding_;
+  std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
+  std::unique_ptr<Ticker> ticker_;
+  std::function<void()> after_round_;
+  uint64_t id_seed_;
+  uint64_t next_id_ = 0;
+  uint32_t next_token_ = 0;
+  bool place_freed_ = false;
+  bool draining_ = false;
+  bool drained_ = false;
+};
+
+}  // namespace longsplice

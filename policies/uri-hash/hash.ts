@@ -1,0 +1,22 @@
+// A string hash for load balancing: fast, well mixed, the same on every machine, and of no use against an
+// adversary. Two independent 32-bit lanes of multiply-and-xor over UTF-16 code units; each ends in the
+// finaliser of murmur3.
+
+/** Multipliers of the two lanes: odd, without a common factor. */
+const LANE_A = 0x01000193;
+const LANE_B = 0x85ebca6b;
+
+/** One lane of a string's hash, as a signed 32-bit number. */
+export function hashLane(text: string, lane: "a" | "b"): number {
+  const multiplier = lane === "a" ? LANE_A : LANE_B;
+  let hash = lane === "a" ? 0x811c9dc5 : 0x9747b28c;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), multiplier);
+  return finalize(hash ^ text.length);
+}
+
+/** Spreads every bit of the input over the whole output; a bijection on 32 bits. */
+export function finalize(value: number): number {
+  let x = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return x ^ (x >>> 16);
+}

@@ -1,0 +1,15 @@
+export { type Address, formatAddress, parseAddress } from "./address.js";
+export { type ConfigDeps, configFromFlags, type LoadedConfig, loadConfig } from "./load.js";
+export type { ConfigFlags } from "./overlay.js";
+export { printConfig } from "./print.js";
+export { ConfigError, formatProblem, formatWarning, type Problem, type Warning } from "./problem.js";
+export type { KnownPolicies } from "./rules.js";
+export type {
+  BackendConfig,
+  Config,
+  EngineSetting,
+  ForwardMode,
+  PoolConfig,
+  RouteConfig,
+  RouteMatch,
+} from "./types.js";

@@ -1,0 +1,42 @@
+import { stringify } from "yaml";
+import { formatAddress } from "./address.js";
+import type { Config, PoolConfig, RouteConfig } from "./types.js";
+import { formatDuration, formatSize } from "./units.js";
+
+/** The effective configuration as YAML, which loads to the same configuration from any folder. */
+export function printConfig(config: Config): string {
+  return stringify(
+    {
+      ...config,
+      listeners: config.listeners.map(({ address }) => ({ address: formatAddress(address) })),
+      routes: config.routes.map(printRoute),
+      pools: Object.fromEntries([...config.pools].map(([name, pool]) => [name, printPool(pool)])),
+      admin: config.admin && { ...config.admin, address: formatAddress(config.admin.address) },
+      timeouts: Object.fromEntries(
+        Object.entries(config.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
+      ),
+      limits: { ...config.limits, headerBytes: formatSize(config.limits.headerBytes) },
+    },
+    { aliasDuplicateObjects: false, lineWidth: 0 },
+  );
+}
+
+function printRoute({ label: _, ...route }: RouteConfig): object {
+  return {
+    ...route,
+    setRequestHeaders: Object.fromEntries(route.setRequestHeaders),
+    setResponseHeaders: Object.fromEntries(route.setResponseHeaders),
+  };
+}
+
+function printPool({ name: _, ...pool }: PoolConfig): object {
+  return {
+    ...pool,
+    backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),
+    health: pool.health && {
+      ...pool.health,
+      interval: formatDuration(pool.health.interval),
+      timeout: formatDuration(pool.health.timeout),
+    },
+  };
+}

@@ -1,0 +1,169 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { LOOPBACK, parseAddress, parseBackendAddress } from "./address.js";
+import {
+  parseHeaderName,
+  parseHealthPath,
+  parseHostPattern,
+  parseMethod,
+  parsePathPattern,
+  parseRemoveHeaderName,
+  parseSetHeaderName,
+  parseTemplate,
+} from "./http-text.js";
+import { InvalidValue } from "./problem.js";
+import { parseDuration, parseSize } from "./units.js";
+
+/** The most threads that a configuration may ask for. */
+const MAX_WORKERS = 64;
+/** The addon counts in 32 bits, and so do the cells of the load table. */
+const MAX_COUNT = 2 ** 31 - 1;
+
+/** What a parser threw, as an issue that keeps its code. */
+function issueFrom(error: unknown) {
+  if (!(error instanceof InvalidValue)) throw error;
+  return { code: "custom" as const, message: error.message, params: { code: error.code } };
+}
+
+/** A schema whose output a parser makes; what the parser throws becomes an issue. */
+function parsed<I, O>(input: z.ZodType<I>, parse: (value: I) => O) {
+  return input.transform((value, ctx): O => {
+    try {
+      return parse(value);
+    } catch (error) {
+      ctx.issues.push({ ...issueFrom(error), input: value });
+      return z.NEVER;
+    }
+  });
+}
+
+const text = <T>(parse: (text: string) => T) => parsed(z.string(), parse);
+const duration = (least = 1) => parsed(z.unknown(), (value) => parseDuration(value, least));
+const size = (least: number, most: number) => parsed(z.unknown(), (value) => parseSize(value, least, most));
+const count = (least: number, most = MAX_COUNT) => z.int().min(least).max(most);
+
+/** A list; a single value stands for a list of one. */
+const listOf = <T extends z.ZodType>(item: T, least = 0) =>
+  z.preprocess(
+    (value) => (Array.isArray(value) || value === undefined ? value : [value]),
+    z.array(item).min(least),
+  );
+
+/** A mapping with free keys. Keys are checked even where values are wrong, so that all problems are seen at once. */
+const mapping = <T extends z.ZodType>(checkKey: (key: string) => unknown, value: T) =>
+  z.record(z.string(), value).superRefine(
+    (entries, ctx) => {
+      for (const key of Object.keys(entries)) {
+        try {
+          checkKey(key);
+        } catch (error) {
+          const issue = issueFrom(error);
+          ctx.addIssue({ ...issue, path: [key], params: { ...issue.params, part: "key" } });
+        }
+      }
+    },
+    { when: ({ value }) => typeof value === "object" && value !== null && !Array.isArray(value) },
+  );
+
+const word = (what: string, most: number) => (key: string) => {
+  if (/^[A-Za-z0-9][\w.-]*$/.test(key) && key.length <= most) return;
+  const expected = `expected letters, digits, hyphens, dots and underscores, at most ${most}`;
+  throw new InvalidValue("LS_CONFIG_VALUE", `${JSON.stringify(key)} is not ${what}, ${expected}`);
+};
+
+const forwardMode = z.enum(["auto", "exchange", "request", "connection"]);
+const setHeaders = mapping(parseSetHeaderName, text(parseTemplate)).default({});
+const removeHeaders = listOf(text(parseRemoveHeaderName)).default([]);
+
+const listener = z.strictObject({ address: text((value) => parseAddress(value)) });
+
+const match = z.strictObject({
+  host: text(parseHostPattern).optional(),
+  path: text(parsePathPattern).optional(),
+  pathRegex: z.string().min(1).optional(),
+  method: listOf(text(parseMethod), 1).optional(),
+  header: mapping(parseHeaderName, z.string()).default({}),
+});
+
+const route = z.strictObject({
+  match: match.prefault({}),
+  pool: z.string(),
+  forward: forwardMode.optional(),
+  setRequestHeaders: setHeaders,
+  removeRequestHeaders: removeHeaders,
+  setResponseHeaders: setHeaders,
+  removeResponseHeaders: removeHeaders,
+});
+
+const policy = z.preprocess(
+  (value) => (typeof value === "string" ? { name: value } : value),
+  z.strictObject({ name: z.string(), options: z.unknown().optional() }),
+);
+
+const backend = z.strictObject({
+  address: text(parseBackendAddress),
+  weight: count(0, 65_535).default(1),
+  labels: mapping(word("a label", 64), z.string()).default({}),
+});
+
+const health = z.strictObject({
+  path: text(parseHealthPath),
+  interval: duration(10).prefault("2s"),
+  timeout: duration().prefault("1s"),
+  rise: count(1, 1000).default(2),
+  fall: count(1, 1000).default(3),
+});
+
+const pool = z.strictObject({
+  policy: listOf(policy, 1).prefault("round-robin"),
+  backends: z.array(backend).min(1),
+  health: health.nullable().default(null),
+  maxConnections: count(0).default(0),
+});
+
+const admin = z.strictObject({
+  address: text((value) => parseAddress(value, LOOPBACK)),
+  token: z
+    .string()
+    .regex(/^[\w.~+/-]{8,512}=*$/, "a token has 8 to 512 letters, digits or - . _ ~ + /")
+    .optional(),
+});
+
+const timeouts = z.strictObject({
+  header: duration().prefault("10s"),
+  connect: duration().prefault("3s"),
+  response: duration().prefault("60s"),
+  idle: duration().prefault("75s"),
+  stream: duration().prefault("5m"),
+  drain: duration(0).prefault("30s"),
+});
+
+const limits = z.strictObject({
+  headerBytes: size(256, 2 ** 20).prefault("16KiB"),
+  headers: count(1, 10_000).default(100),
+  connections: count(0).default(0),
+  queue: count(0).default(1024),
+});
+
+/**
+ * A configuration file: what may be in it, what each value may be, and what stands for what is left out. The only place where
+ * this is written down; docs/configuration.md explains it, and a test compares the two. What spans several values (a route's
+ * pool must exist) is in rules.ts.
+ */
+export const configSchema = z.strictObject({
+  listeners: z.array(listener).min(1),
+  routes: z.array(route).min(1),
+  pools: mapping(word("a pool name", 128), pool),
+  policies: listOf(z.string().min(1)).default([]),
+  admin: admin.nullable().default(null),
+  timeouts: timeouts.prefault({}),
+  limits: limits.prefault({}),
+  workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
+  engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),
+  forward: forwardMode.default("auto"),
+  accessLog: z.enum(["off", "json", "combined"]).default("off"),
+  logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+});
+
+/** A configuration file with every value parsed and every default in place. */
+export type ConfigFile = z.output<typeof configSchema>;

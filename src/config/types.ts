@@ -1,0 +1,80 @@
+import type { Address } from "./address.js";
+import type { ConfigFile } from "./schema.js";
+
+/**
+ * The effective configuration: every default in place, every path absolute, deeply frozen, safe to send to a
+ * worker. Times are milliseconds, sizes bytes.
+ */
+export interface Config {
+  readonly listeners: readonly { readonly address: Address }[];
+  /** The first that matches is used. */
+  readonly routes: readonly RouteConfig[];
+  readonly pools: ReadonlyMap<string, PoolConfig>;
+  /** Absolute paths of users' plugins; `*` may be in the last part. */
+  readonly policies: readonly string[];
+  readonly admin: { readonly address: Address; readonly token?: string | undefined } | null;
+  readonly timeouts: Readonly<ConfigFile["timeouts"]>;
+  /** `connections`: of all clients, 0 = unlimited. `queue`: waiting requests per pool and worker. */
+  readonly limits: Readonly<ConfigFile["limits"]>;
+  readonly workers: number;
+  readonly engine: EngineSetting;
+  /** For routes that do not say. */
+  readonly forward: ForwardMode;
+  readonly accessLog: ConfigFile["accessLog"];
+  readonly logLevel: ConfigFile["logLevel"];
+}
+
+/** Who moves the bytes; `auto` leaves it to the planner. */
+export type EngineSetting = ConfigFile["engine"];
+
+/** What user space sees of the exchanges; `auto` leaves it to the planner. */
+export type ForwardMode = ConfigFile["forward"];
+
+/** What a request must have to take a route; every condition that is there must hold. */
+export interface RouteMatch {
+  /** Lower case; exact, or `*.` and a suffix. */
+  readonly host?: string | undefined;
+  /** A prefix if it ends in `/`; otherwise the whole path, or a prefix up to a `/`. */
+  readonly path?: string | undefined;
+  /** RE2 syntax, found anywhere in the path. Never together with `path`. */
+  readonly pathRegex?: string | undefined;
+  /** Any of these. */
+  readonly method?: readonly string[] | undefined;
+  /** By lower-case name, a pattern for the value: `*` is any text, and case matters. */
+  readonly header: Readonly<Record<string, string>>;
+}
+
+/** A route. */
+export interface RouteConfig {
+  readonly match: RouteMatch;
+  readonly pool: string;
+  readonly forward: ForwardMode;
+  /** Names as written, values with variables in braces. */
+  readonly setRequestHeaders: readonly (readonly [name: string, template: string])[];
+  /** Lower case. */
+  readonly removeRequestHeaders: readonly string[];
+  readonly setResponseHeaders: readonly (readonly [name: string, template: string])[];
+  readonly removeResponseHeaders: readonly string[];
+  /** What the match looks like in metrics: `*.example.com/api/`, or `*` for one that takes everything. */
+  readonly label: string;
+}
+
+/** A pool. */
+export interface PoolConfig {
+  readonly name: string;
+  /** At least one; each narrows the candidates. Options as written, checked by the policy's schema. */
+  readonly policy: readonly { readonly name: string; readonly options: unknown }[];
+  /** At least one, no address twice. */
+  readonly backends: readonly BackendConfig[];
+  /** Null: no checks. */
+  readonly health: Readonly<NonNullable<ConfigFile["pools"][string]["health"]>> | null;
+  /** Exchanges at once per backend, 0 = unlimited. */
+  readonly maxConnections: number;
+}
+
+/** A backend of a pool. */
+export interface BackendConfig {
+  readonly address: Address;
+  readonly weight: number;
+  readonly labels: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,89 @@
+import { randomBytes } from "node:crypto";
+import { HEAD_INDEX_CELLS, HeadView } from "./head-view.js";
+import { loadAddon, type NativeSnapshot, type NativeStats, type NativeWorkerOptions } from "./native.js";
+
+/** What a data plane asks of, and tells, the thread that runs it. */
+export interface DataPlaneHooks {
+  /**
+   * Chooses a backend for a request: returns the slot of one of `candidates` (cell 0 is their number), `NO_BACKEND`, or
+   * `DECISION_PENDING` and calls `decided(head.token, ...)` later. `head` is overwritten by the next request.
+   */
+  select(head: HeadView, candidates: Int32Array): number;
+  done: NativeWorkerOptions["onDone"];
+  /** Whole lines of the access log; the buffer is the receiver's. */
+  accessLog(lines: Buffer): void;
+  log(level: "warn" | "error", message: string): void;
+  drained(): void;
+}
+
+/** Slots fit here for every pool: the load table has no more. */
+const MAX_CANDIDATES = 4096;
+
+/** The native data plane of this thread, typed. */
+export class DataPlane {
+  private readonly worker;
+  /** Given to `select` each time, until `giveAwayHead`. */
+  private head: HeadView;
+  private readonly headBytes: Buffer;
+  private readonly headIndex = new Int32Array(HEAD_INDEX_CELLS);
+
+  /**
+   * @param load the load table, on shared memory
+   * @param headerBytes the largest `limits.headerBytes` that will be applied
+   * @throws LongspliceError as `loadAddon` does
+   */
+  constructor(load: Int32Array, headerBytes: number, hooks: DataPlaneHooks) {
+    // A head's parts are never longer than the head; the client's address comes on top.
+    this.headBytes = Buffer.alloc(headerBytes + 64);
+    this.head = new HeadView(this.headBytes, this.headIndex);
+    const candidates = new Int32Array(MAX_CANDIDATES + 1);
+    this.worker = new (loadAddon().Worker)({
+      load,
+      headBytes: this.headBytes,
+      headIndex: this.headIndex,
+      candidates,
+      idSeed: randomBytes(8).readBigUInt64LE(),
+      onSelect: () => hooks.select(this.head, candidates),
+      onDone: hooks.done,
+      onAccessLog: hooks.accessLog,
+      onLog: hooks.log,
+      onDrained: hooks.drained,
+    });
+  }
+
+  /** Makes the current head the property of whoever holds it; later requests come with another object. */
+  giveAwayHead(): void {
+    this.head.detach();
+    this.head = new HeadView(this.headBytes, this.headIndex);
+  }
+
+  /** Serves by this snapshot from the next request on; exchanges under way end under the old one. */
+  apply(snapshot: NativeSnapshot): void {
+    this.worker.apply(snapshot);
+  }
+
+  /** Accepts connections from a listening descriptor, which it takes over. */
+  listen(fd: number, name: string): void {
+    this.worker.listen(fd, name);
+  }
+
+  /** Stops accepting and lets exchanges end; `hooks.drained` follows. */
+  drain(): void {
+    this.worker.drain();
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    this.worker.close();
+  }
+
+  /** The answer to a `select` that returned `DECISION_PENDING`. */
+  decided(token: number, slot: number): void {
+    this.worker.decided(token, slot);
+  }
+
+  /** Counters since the start. */
+  stats(): NativeStats {
+    return this.worker.stats();
+  }
+}

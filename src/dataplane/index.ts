@@ -1,0 +1,18 @@
+/** The typed face of the addon: the only place that loads it. */
+export { DataPlane, type DataPlaneHooks } from "./data-plane.js";
+export { type HeadView, MAX_NEEDED_HEADERS } from "./head-view.js";
+export { closeListener, type OpenListener, openListeners } from "./listen.js";
+export {
+  DECISION_PENDING,
+  loadAddon,
+  type NativeAddress,
+  type NativeBackend,
+  type NativeHeaderEdits,
+  type NativeHistogram,
+  type NativePool,
+  type NativeRoute,
+  type NativeSnapshot,
+  type NativeStats,
+  NO_BACKEND,
+} from "./native.js";
+export { type DoctorReport, type EngineReport, probe } from "./probe.js";

@@ -1,0 +1,59 @@
+import { getSystemErrorName } from "node:util";
+import { LongspliceError } from "../errors/index.js";
+import { loadAddon, type NativeAddress } from "./native.js";
+
+/** A listening socket that no worker has yet. */
+export interface OpenListener {
+  readonly fd: number;
+  /** With the real port where 0 was asked for. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The kernel cuts it to net.core.somaxconn (4096 since Linux 5.4). */
+const BACKLOG = 4096;
+
+/**
+ * Opens an address for a number of workers: a socket for each of them. Those of an IP address have a queue of their own
+ * (SO_REUSEPORT, and the same port where 0 was asked for); Unix sockets cannot do that, so the workers share one queue.
+ * @throws LongspliceError as `openListener` does; then none is left open
+ */
+export function openListeners(address: NativeAddress, name: string, count: number): OpenListener[] {
+  const opened = [openListener(address, name)];
+  const [first] = opened as [OpenListener];
+  try {
+    while (opened.length < count) {
+      opened.push(
+        address.path === ""
+          ? openListener({ ...address, port: first.port }, name)
+          : { ...first, fd: loadAddon().duplicateDescriptor(first.fd) },
+      );
+    }
+  } catch (error) {
+    opened.forEach(closeListener);
+    throw error;
+  }
+  return opened;
+}
+
+/**
+ * Opens a listening socket.
+ * @param name the address as the configuration has it, for errors
+ * @throws LongspliceError LS_LISTEN_ADDRESS_IN_USE or LS_LISTEN
+ */
+function openListener(address: NativeAddress, name: string): OpenListener {
+  try {
+    return loadAddon().openListener(address, BACKLOG);
+  } catch (cause) {
+    const number = (cause as { errno?: number }).errno ?? 0;
+    const errno = number > 0 ? getSystemErrorName(-number) : "unknown";
+    if (cause instanceof LongspliceError) throw cause;
+    if (errno === "EADDRINUSE") throw new LongspliceError("LS_LISTEN_ADDRESS_IN_USE", name, { cause });
+    throw new LongspliceError("LS_LISTEN", `${name}: ${errno}`, { cause });
+  }
+}
+
+/** Closes a socket that no worker took over. */
+export function closeListener(listener: OpenListener): void {
+  loadAddon().closeDescriptor(listener.fd);
+}

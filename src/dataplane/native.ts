@@ -1,0 +1,208 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { LongspliceError } from "../errors/index.js";
+
+/** Fields that a route sets and removes in the heads that pass, in the form that native code takes. */
+export interface NativeHeaderEdits {
+  readonly set: readonly { readonly name: string; readonly template: string }[];
+  /** Lower case. */
+  readonly remove: readonly string[];
+}
+
+/** A compiled route. `host` and `path` are empty where their kind is `any`. */
+export interface NativeRoute {
+  readonly hostKind: "any" | "exact" | "suffix";
+  readonly host: string;
+  readonly pathKind: "any" | "prefix" | "segment" | "regex";
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly headers: readonly { readonly name: string; readonly pattern: string }[];
+  /** Index into the snapshot's pools. */
+  readonly pool: number;
+  /** Names the route in the counters; the same label has the same id for the life of the process. */
+  readonly id: number;
+  readonly label: string;
+  readonly requestHeaders: NativeHeaderEdits;
+  readonly responseHeaders: NativeHeaderEdits;
+}
+
+/** A backend's resolved socket address: `path` is empty for IP addresses. */
+export interface NativeBackend {
+  readonly slot: number;
+  /** Names the backend in the counters. */
+  readonly id: number;
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+}
+
+/** A pool; `policy` is the number that `onSelect` is given for it. */
+export interface NativePool {
+  readonly name: string;
+  readonly policy: number;
+  readonly neededHeaders: readonly string[];
+  readonly wantsDone: boolean;
+  readonly backends: readonly NativeBackend[];
+}
+
+/** Everything that a worker serves by. Times in milliseconds. */
+export interface NativeSnapshot {
+  readonly routes: readonly NativeRoute[];
+  readonly pools: readonly NativePool[];
+  readonly timeouts: {
+    readonly header: number;
+    readonly connect: number;
+    readonly response: number;
+    readonly idle: number;
+    readonly stream: number;
+  };
+  readonly limits: {
+    readonly headerBytes: number;
+    readonly headers: number;
+    readonly connections: number;
+    readonly queue: number;
+  };
+  readonly accessLog: "off" | "json" | "combined";
+}
+
+/** A histogram of seconds; `counts` has one more entry than `bounds`. */
+export interface NativeHistogram {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** The counters of a worker since it began. `route` and `backend` are ids, -1 for none. */
+export interface NativeStats {
+  readonly requests: readonly {
+    readonly route: number;
+    readonly backend: number;
+    readonly code: number;
+    readonly count: number;
+  }[];
+  readonly listeners: readonly {
+    readonly address: string;
+    readonly accepted: number;
+    readonly active: number;
+  }[];
+  readonly engine: string;
+  readonly bytesDownstream: number;
+  readonly bytesUpstream: number;
+  readonly retries: number;
+  readonly idleUpstream: number;
+  readonly requestSeconds: NativeHistogram;
+  readonly decisionSeconds: NativeHistogram;
+}
+
+/** What the native worker calls, and the memory that it shares with the caller. */
+export interface NativeWorkerOptions {
+  /** The load table, on shared memory. */
+  readonly load: Int32Array;
+  readonly headBytes: Uint8Array;
+  readonly headIndex: Int32Array;
+  /** Cell 0: how many; then the slots of the candidates. */
+  readonly candidates: Int32Array;
+  /** Request ids of two workers differ when their seeds do. */
+  readonly idSeed: bigint;
+  /** Returns the chosen slot, `NO_BACKEND` or `DECISION_PENDING`. */
+  readonly onSelect: () => number;
+  readonly onDone: (
+    policy: number,
+    slot: number,
+    status: number,
+    ok: boolean,
+    headMicros: number,
+    totalMicros: number,
+    bytes: number,
+  ) => void;
+  readonly onAccessLog: (lines: Buffer) => void;
+  readonly onLog: (level: "warn" | "error", message: string) => void;
+  readonly onDrained: () => void;
+}
+
+/** A data plane in the event loop of the thread that made it. */
+export interface NativeWorker {
+  /** Serves by this snapshot from the next request on. Throws TypeError when the shape is wrong. */
+  apply(snapshot: NativeSnapshot): void;
+  /** Takes over a listening descriptor. */
+  listen(fd: number, name: string): void;
+  /** Stops accepting; `onDrained` follows when the last connection has ended. */
+  drain(): void;
+  /** Ends everything at once. May be called again. */
+  close(): void;
+  /** The answer that `onSelect` owed for this token. */
+  decided(token: number, slot: number): void;
+  stats(): NativeStats;
+}
+
+/** Where a socket listens: `path` is empty for IP addresses, which must be numeric. */
+export interface NativeAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+}
+
+/** What the addon exports. */
+export interface NativeAddon {
+  readonly Worker: new (options: NativeWorkerOptions) => NativeWorker;
+  /** Opens a non-blocking listening socket with SO_REUSEPORT. Throws an error with `errno`. */
+  openListener(address: NativeAddress, backlog: number): { fd: number; address: string; port: number };
+  closeDescriptor(fd: number): void;
+  /** Another descriptor of the same socket. */
+  duplicateDescriptor(fd: number): number;
+  /** Why RE2 refuses a pattern, or null. */
+  regexError(pattern: string): string | null;
+  /** Index of the route that a head leads to, or -1. */
+  matchRoute(
+    snapshot: NativeSnapshot,
+    method: string,
+    authority: string,
+    path: string,
+    headers: readonly (readonly [string, string])[],
+  ): number;
+  /** Reads a head that arrives in pieces cut at `splits`. */
+  parseHead(
+    kind: "request" | "response",
+    bytes: Uint8Array,
+    splits: readonly number[],
+  ): {
+    status: "complete" | "need-more" | "error";
+    reason: string;
+    length?: number;
+    target?: string;
+    code?: number;
+    fields?: [string, string][];
+  };
+  /** The names of a connection's states, in order. */
+  readonly stateNames: readonly string[];
+  /** Cell numbers of the load table as native code has them. */
+  readonly loadLayout: Readonly<Record<string, number>>;
+}
+
+/** `onSelect`: the policies left no candidate. */
+export const NO_BACKEND = -1;
+/** `onSelect`: a policy is still thinking; `decided` follows. */
+export const DECISION_PENDING = -2;
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * Loads the addon, once per thread.
+ * @throws LongspliceError LS_ADDON_MISSING when it was not built or this node cannot load it
+ */
+export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const root = dirname(require.resolve("longsplice/package.json"));
+  const file = join(root, "build/Release/longsplice.node");
+  if (!existsSync(file)) throw new LongspliceError("LS_ADDON_MISSING", `${file} does not exist`);
+  try {
+    loaded = require(file) as NativeAddon;
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    throw new LongspliceError("LS_ADDON_MISSING", `${file}: ${detail}`, { cause });
+  }
+  return loaded;
+}

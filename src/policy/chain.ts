@@ -1,0 +1,190 @@
+import type { Candidates } from "./candidates.js";
+import type { ExchangeSummary, Policy, RequestHead, SelectContext } from "./types.js";
+
+/** How long one policy may take, milliseconds. An asynchronous one that takes longer is left out. */
+export const POLICY_BUDGET_MS = 50;
+
+/** A policy instance and its name. */
+export interface ChainLink {
+  readonly name: string;
+  readonly policy: Policy;
+}
+
+/** What went wrong or out of the ordinary since the chain was made. */
+export interface PolicyCounters {
+  /** Calls that threw or rejected. */
+  errors: number;
+  /**
+   * Calls that took more than the budget. Synchronous ones were obeyed all the same: they had already cost
+   * the time.
+   */
+  late: number;
+  /** Calls that left no candidate. Legitimate, but the client gets 503. */
+  emptied: number;
+}
+
+/** Settings of a chain, with defaults for all of them. */
+export interface ChainOptions {
+  /**
+   * Told about the 1st, 2nd, 4th, 8th ... problem of a policy, so a policy that fails always does not flood
+   * the log.
+   */
+  readonly report?: (policy: string, problem: "error" | "late", detail: unknown, times: number) => void;
+  /** Monotonic milliseconds. */
+  readonly clock?: () => number;
+  readonly budgetMs?: number;
+}
+
+const monotonic = () => performance.now();
+
+/**
+ * The policies of a pool, in order. Each narrows what the ones before it left; after the last one, the first
+ * candidate is used. A policy that fails is skipped, as if the configuration did not name it for this request.
+ */
+export class PolicyChain {
+  readonly counters: PolicyCounters = { errors: 0, late: 0, emptied: 0 };
+  /** False if nobody listens, so that native code need not report the end of exchanges. */
+  readonly hasOnDone: boolean;
+  private readonly problems: number[];
+  private readonly report: ChainOptions["report"];
+  private readonly clock: () => number;
+  private readonly budgetMs: number;
+
+  constructor(
+    private readonly links: readonly ChainLink[],
+    options: ChainOptions = {},
+  ) {
+    this.hasOnDone = links.some((link) => link.policy.onDone !== undefined);
+    this.problems = links.map(() => 0);
+    this.report = options.report;
+    this.clock = options.clock ?? monotonic;
+    this.budgetMs = options.budgetMs ?? POLICY_BUDGET_MS;
+  }
+
+  /**
+   * Narrows `candidates`. Never throws and never rejects. If it returns a promise, a policy is asynchronous:
+   * the caller must leave `head`, `candidates` and `context` alone until it settles, read the result at once
+   * then, and never use the objects again: a late policy may still hold them.
+   */
+  select(head: RequestHead, candidates: Candidates, context: SelectContext): void | Promise<void> {
+    for (let i = 0; i < this.links.length && candidates.length > 0; i++) {
+      const before = candidates.length;
+      const pending = this.call(i, head, candidates, context);
+      if (pending !== undefined) return this.finish(i, pending, before, head, candidates, context);
+    }
+  }
+
+  /** Passes the end of an exchange to the policies that want to know. Never throws. */
+  onDone(summary: ExchangeSummary): void {
+    for (let i = 0; i < this.links.length; i++) {
+      const { policy } = this.links[i] as ChainLink;
+      if (policy.onDone === undefined) continue;
+      try {
+        policy.onDone(summary);
+      } catch (error) {
+        this.failed(i, error);
+      }
+    }
+  }
+
+  /** Closes every policy. Never throws. */
+  close(): void {
+    for (let i = 0; i < this.links.length; i++) {
+      try {
+        (this.links[i] as ChainLink).policy.close?.();
+      } catch (error) {
+        this.failed(i, error);
+      }
+    }
+  }
+
+  /** Runs the synchronous part of a policy; returns its promise if there is more to come. */
+  private call(
+    index: number,
+    head: RequestHead,
+    candidates: Candidates,
+    context: SelectContext,
+  ): Promise<void> | undefined {
+    const before = candidates.length;
+    const started = this.clock();
+    try {
+      const pending = (this.links[index] as ChainLink).policy.select(head, candidates, context);
+      if (isThenable(pending)) return pending;
+      if (candidates.length === 0) this.counters.emptied++;
+    } catch (error) {
+      candidates.restore(before);
+      this.failed(index, error);
+    }
+    const took = this.clock() - started;
+    if (took > this.budgetMs) this.late(index, took);
+    return undefined;
+  }
+
+  /** The rest of a chain whose policy `index` returned a promise. */
+  private async finish(
+    index: number,
+    first: Promise<void>,
+    firstBefore: number,
+    head: RequestHead,
+    candidates: Candidates,
+    context: SelectContext,
+  ): Promise<void> {
+    let view = candidates;
+    let pending: Promise<void> | undefined = first;
+    let before = firstBefore;
+    for (let i = index; ; ) {
+      if (pending !== undefined && !(await this.settle(i, pending))) {
+        view.restore(before);
+        // The policy still holds this view, and may narrow it while the others work.
+        view = view.fork();
+      } else if (pending !== undefined && view.length === 0) {
+        this.counters.emptied++;
+      }
+      if (++i >= this.links.length || view.length === 0) break;
+      before = view.length;
+      pending = this.call(i, head, view, context);
+    }
+    if (view !== candidates) candidates.adopt(view);
+  }
+
+  /** Waits for a policy within its budget. True if it kept it and did not fail. */
+  private async settle(index: number, pending: Promise<void>): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const budget = new Promise<"late">((resolve) => {
+      timer = setTimeout(resolve, this.budgetMs, "late");
+    });
+    try {
+      // A rejection after the budget is marked as handled by the race itself.
+      if ((await Promise.race([pending, budget])) !== "late") return true;
+      this.late(index, this.budgetMs);
+    } catch (error) {
+      this.failed(index, error);
+    } finally {
+      clearTimeout(timer);
+    }
+    return false;
+  }
+
+  private failed(index: number, error: unknown): void {
+    this.counters.errors++;
+    this.tell(index, "error", error);
+  }
+
+  private late(index: number, milliseconds: number): void {
+    this.counters.late++;
+    this.tell(index, "late", milliseconds);
+  }
+
+  private tell(index: number, problem: "error" | "late", detail: unknown): void {
+    const times = (this.problems[index] as number) + 1;
+    this.problems[index] = times;
+    if ((times & (times - 1)) === 0) {
+      this.report?.((this.links[index] as ChainLink).name, problem, detail, times);
+    }
+  }
+}
+
+/** Also true for a promise of another realm or library. */
+function isThenable(value: unknown): value is Promise<void> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,32 @@
+/**
+ * The policy SDK, published as `longsplice/policy`: everything that a policy or its unit test imports. What
+ * is exported here is a promise to plugin authors.
+ */
+export { z } from "zod";
+export { Candidates } from "./candidates.js";
+export {
+  type FakeBackend,
+  FakeCandidates,
+  type FakeHead,
+  fakeCandidates,
+  fakeContext,
+  fakeEnv,
+  fakeHead,
+  pick,
+  seededRandom,
+  spread,
+} from "./testkit.js";
+export {
+  type Backend,
+  definePolicy,
+  type ExchangeSummary,
+  POLICY_API_VERSION,
+  type Policy,
+  type PolicyEnv,
+  type PolicyModule,
+  type RequestHead,
+  type Schema,
+  type SchemaIssue,
+  type SchemaResult,
+  type SelectContext,
+} from "./types.js";

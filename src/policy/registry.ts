@@ -1,0 +1,112 @@
+import { LongspliceError } from "../errors/index.js";
+import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
+import type { PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
+
+/** One entry of a pool's `policy:` list. */
+export interface PolicySpec {
+  readonly name: string;
+  readonly options: unknown;
+}
+
+/** The policies that a configuration may name: the built-in ones and the user's. Immutable. */
+export class PolicyRegistry {
+  private readonly modules = new Map<string, PolicyModule<unknown>>();
+
+  /** Throws LS_POLICY_NAME if two modules have one name. */
+  constructor(...groups: readonly (readonly PolicyModule<unknown>[])[]) {
+    for (const module of groups.flat()) {
+      if (this.modules.has(module.name)) {
+        throw new LongspliceError("LS_POLICY_NAME", `two policies are named "${module.name}"`);
+      }
+      this.modules.set(module.name, module);
+    }
+  }
+
+  /** All names, in the order of registration. */
+  get names(): string[] {
+    return [...this.modules.keys()];
+  }
+
+  /** The module of this name, if there is one. */
+  get(name: string): PolicyModule<unknown> | undefined {
+    return this.modules.get(name);
+  }
+
+  /**
+   * The headers that the policies of a pool look at: lower case, each once, sorted. Only these cross from native
+   * code. Throws LS_POLICY_UNKNOWN.
+   */
+  headersFor(specs: readonly PolicySpec[]): string[] {
+    const names = specs.flatMap((spec) => this.require(spec.name).needs.headers);
+    return [...new Set(names.map((name) => name.toLowerCase()))].sort();
+  }
+
+  /**
+   * Makes the policies of one pool for one worker. Throws LS_POLICY_UNKNOWN, LS_POLICY_OPTIONS if a schema
+   * refuses the options, and LS_POLICY_CREATE if a policy cannot be made; those already made are closed
+   * again.
+   */
+  createChain(specs: readonly PolicySpec[], env: PolicyEnv, options?: ChainOptions): PolicyChain {
+    const links: ChainLink[] = [];
+    try {
+      for (const spec of specs) links.push(this.createLink(spec, env));
+    } catch (error) {
+      new PolicyChain(links, options).close();
+      throw error;
+    }
+    return new PolicyChain(links, options);
+  }
+
+  private createLink({ name, options }: PolicySpec, env: PolicyEnv): ChainLink {
+    const module = this.require(name);
+    const result = validateOptions(module, options);
+    if (result.issues !== undefined) {
+      const detail = result.issues.map(formatIssue).join("; ");
+      throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${name}" of pool "${env.pool}": ${detail}`);
+    }
+    try {
+      const policy = module.create(result.value, env);
+      if (typeof policy?.select !== "function") throw new TypeError("create() must return { select, ... }");
+      return { name, policy };
+    } catch (cause) {
+      const detail = `policy "${name}" of pool "${env.pool}": ${messageOf(cause)}`;
+      throw new LongspliceError("LS_POLICY_CREATE", detail, { cause });
+    }
+  }
+
+  private require(name: string): PolicyModule<unknown> {
+    const module = this.modules.get(name);
+    if (module !== undefined) return module;
+    const detail = `no policy is named "${name}"; there are ${this.names.join(", ")}`;
+    throw new LongspliceError("LS_POLICY_UNKNOWN", detail);
+  }
+}
+
+/**
+ * Checks a policy's options against its schema. Problems come back as issues, never as exceptions: a schema that
+ * throws or wants to be awaited counts as one issue.
+ */
+export function validateOptions<O>(module: PolicyModule<O>, options: unknown): SchemaResult<O> {
+  try {
+    const result = module.options["~standard"].validate(options);
+    if (!(result instanceof Promise)) return result;
+    result.catch(() => {});
+    return { issues: [{ message: "the schema of the options is asynchronous, it must not be" }] };
+  } catch (error) {
+    return { issues: [{ message: `the schema of the options failed: ${messageOf(error)}` }] };
+  }
+}
+
+/** The place of an issue within the options: keys and indexes, outermost first. */
+export function issuePath(issue: SchemaIssue): PropertyKey[] {
+  return (issue.path ?? []).map((step) => (typeof step === "object" ? step.key : step));
+}
+
+function formatIssue(issue: SchemaIssue): string {
+  const path = issuePath(issue).map(String).join(".");
+  return path === "" ? issue.message : `options.${path}: ${issue.message}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

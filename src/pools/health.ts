@@ -1,0 +1,55 @@
+import type { Health } from "../policy/load-layout.js";
+
+/** How many checks in a row it takes to change one's mind. */
+export interface Thresholds {
+  /** Passed checks that bring an unhealthy backend back. */
+  readonly rise: number;
+  /** Failed checks that take a backend out. */
+  readonly fall: number;
+}
+
+/** What is known of a backend. Immutable; the functions below make the next state. */
+export interface HealthState {
+  /** What the checks say. */
+  readonly observed: "unknown" | "healthy" | "unhealthy";
+  /** Checks in a row that contradict `observed`. */
+  readonly against: number;
+  /** True between the admin's `drain` and `enable`, whatever the checks say. */
+  readonly draining: boolean;
+}
+
+/** A backend of which nothing is known yet. It gets requests: without checks nothing ever will be known. */
+export const UNKNOWN: HealthState = { observed: "unknown", against: 0, draining: false };
+
+/**
+ * The state after one more check. The first passed check makes an unknown backend healthy at once: it gets requests
+ * anyway, and `rise` is there to distrust a backend that had failed.
+ */
+export function observe(state: HealthState, passed: boolean, { rise, fall }: Thresholds): HealthState {
+  const confirms = state.observed === (passed ? "healthy" : "unhealthy");
+  if (confirms) return { ...state, against: 0 };
+  if (state.observed === "unknown" && passed) return { ...state, observed: "healthy", against: 0 };
+  const against = state.against + 1;
+  if (against < (passed ? rise : fall)) return { ...state, against };
+  return { ...state, observed: passed ? "healthy" : "unhealthy", against: 0 };
+}
+
+/** The state after the admin ordered the backend to drain, or to take part again. */
+export function setDraining(state: HealthState, draining: boolean): HealthState {
+  return { ...state, draining };
+}
+
+/** Forgets what checks said, because no check watches it any more. An order to drain stays. */
+export function forget(state: HealthState): HealthState {
+  return { ...UNKNOWN, draining: state.draining };
+}
+
+/** The one word for a state. */
+export function healthOf(state: HealthState): Health {
+  return state.draining ? "draining" : state.observed;
+}
+
+/** Whether the backend may be given new requests. */
+export function isEligible(state: HealthState): boolean {
+  return !state.draining && state.observed !== "unhealthy";
+}

@@ -1,0 +1,143 @@
+import type { Backend } from "../policy/types.js";
+import { formatAddress } from "./address.js";
+import type { LoadTable } from "./load-table.js";
+import {
+  type BackendSpec,
+  type BackendStatus,
+  type HealthEvent,
+  PooledBackend,
+  type PoolSpec,
+} from "./pool.js";
+import type { ProberDeps } from "./prober.js";
+
+/** Settings of `Pools`. */
+export interface PoolsOptions extends ProberDeps {
+  /** Told about every change of a backend's health, after the load table has it. */
+  readonly onHealth?: (event: HealthEvent) => void;
+}
+
+/**
+ * All pools of the process: gives every backend its row of the load table and keeps health up to date there.
+ * Lives on the main thread; workers see the table only.
+ */
+export class Pools {
+  /** By pool and address, in the order of the configuration. */
+  private pools = new Map<string, Map<string, PooledBackend>>();
+  /** Table keys of the backends that the last `apply` dropped. */
+  private dropped: string[] = [];
+
+  /** Throws as `apply` does. */
+  constructor(
+    private readonly table: LoadTable,
+    specs: Iterable<PoolSpec>,
+    private readonly options: PoolsOptions = {},
+  ) {
+    this.apply(specs);
+  }
+
+  /**
+   * Takes over a configuration. A backend that was there before keeps its slot, its figures, its health and
+   * an order to drain. The slots of those that are gone stay reserved until the next `apply`: workers that
+   * have not switched yet may still use them, and must not meet another backend there.
+   *
+   * Throws LS_POOL_CAPACITY if the backends do not fit; then nothing has changed.
+   */
+  apply(specs: Iterable<PoolSpec>): void {
+    const wanted = [...specs];
+    const slots = this.reserve(wanted);
+    const next = new Map<string, Map<string, PooledBackend>>();
+    for (const pool of wanted) {
+      const backends = new Map<string, PooledBackend>();
+      next.set(pool.name, backends);
+      for (const spec of pool.backends) {
+        const address = formatAddress(spec.address);
+        const slot = slots.get(keyOf(pool.name, address)) as number;
+        const backend =
+          backends.get(address) ?? this.find(pool.name, address) ?? this.make(pool.name, spec, slot);
+        backend.configure(spec, pool);
+        backends.set(address, backend);
+      }
+    }
+    this.retire(slots);
+    this.pools = next;
+  }
+
+  /** The backends of a pool as policies see them; empty if there is no such pool. */
+  backendsOf(pool: string): Backend[] {
+    return [...(this.pools.get(pool)?.values() ?? [])].map((entry) => entry.backend);
+  }
+
+  /** Every backend of every pool, with live figures. */
+  backends(): BackendStatus[] {
+    return [...this.pools.values()].flatMap((pool) => [...pool.values()].map((entry) => entry.status()));
+  }
+
+  /** Stops giving a backend new requests. Returns its new state, undefined if there is no such backend. */
+  drain(pool: string, address: string): BackendStatus | undefined {
+    return this.setDraining(pool, address, true);
+  }
+
+  /** Ends `drain`. Returns the new state, undefined if there is no such backend. */
+  enable(pool: string, address: string): BackendStatus | undefined {
+    return this.setDraining(pool, address, false);
+  }
+
+  /** Stops all checks and makes every backend ineligible. Idempotent. */
+  close(): void {
+    this.apply([]);
+  }
+
+  private setDraining(pool: string, address: string, draining: boolean): BackendStatus | undefined {
+    const backend = this.find(pool, address);
+    backend?.setDraining(draining);
+    return backend?.status();
+  }
+
+  /**
+   * Slots for all wanted backends by table key; all of them or, with an exception, none that was not there
+   * before.
+   */
+  private reserve(wanted: readonly PoolSpec[]): Map<string, number> {
+    const slots = new Map<string, number>();
+    const keys = wanted.flatMap((pool) =>
+      pool.backends.map((spec) => keyOf(pool.name, formatAddress(spec.address))),
+    );
+    const held = new Set([...this.keys(), ...this.dropped]);
+    try {
+      for (const key of keys) slots.set(key, this.table.acquire(key));
+    } catch (error) {
+      for (const key of slots.keys()) if (!held.has(key)) this.table.release(key);
+      throw error;
+    }
+    return slots;
+  }
+
+  /** Closes what is not wanted any more and gives back the slots that were dropped a whole `apply` ago. */
+  private retire(wanted: ReadonlyMap<string, number>): void {
+    for (const key of this.dropped) if (!wanted.has(key)) this.table.release(key);
+    this.dropped = this.keys().filter((key) => !wanted.has(key));
+    for (const [pool, backends] of this.pools) {
+      for (const [address, backend] of backends) if (!wanted.has(keyOf(pool, address))) backend.close();
+    }
+  }
+
+  private make(pool: string, spec: BackendSpec, slot: number): PooledBackend {
+    const onHealth = this.options.onHealth ?? (() => {});
+    return new PooledBackend(pool, spec, slot, this.table, onHealth, this.options);
+  }
+
+  private find(pool: string, address: string): PooledBackend | undefined {
+    return this.pools.get(pool)?.get(address);
+  }
+
+  private keys(): string[] {
+    return [...this.pools].flatMap(([pool, backends]) =>
+      [...backends.keys()].map((address) => keyOf(pool, address)),
+    );
+  }
+}
+
+/** The owner of a row. Pool names hold no space. */
+function keyOf(pool: string, address: string): string {
+  return `${pool} ${address}`;
+}

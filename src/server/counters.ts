@@ -1,0 +1,37 @@
+import type { NativeHistogram, NativeStats } from "../dataplane/index.js";
+import type { HistogramSnapshot, WorkerSnapshot } from "../observe/index.js";
+import type { PolicyProblems } from "./messages.js";
+import type { Names } from "./names.js";
+
+/** Gives a worker's counters their names. */
+export function nameCounters(
+  stats: NativeStats,
+  policies: readonly PolicyProblems[],
+  names: Names,
+): WorkerSnapshot {
+  return {
+    requests: stats.requests.map(({ route, backend, code, count }) => {
+      const { pool, address } = names.backend(backend);
+      return { route: names.route(route), pool, backend: address, code, count };
+    }),
+    listeners: stats.listeners,
+    bytes: [
+      { engine: stats.engine, direction: "downstream", count: stats.bytesDownstream },
+      { engine: stats.engine, direction: "upstream", count: stats.bytesUpstream },
+    ],
+    fallbacks: [],
+    requestSeconds: named(stats.requestSeconds),
+    decisionSeconds: named(stats.decisionSeconds),
+    policyErrors: policies.flatMap(({ pool, errors, late, emptied }) => [
+      { pool, kind: "error", count: errors },
+      { pool, kind: "late", count: late },
+      { pool, kind: "emptied", count: emptied },
+    ]),
+    idleUpstream: stats.idleUpstream,
+    logDropped: 0,
+  };
+}
+
+function named(histogram: NativeHistogram): HistogramSnapshot {
+  return { ...histogram, count: histogram.counts.reduce((sum, count) => sum + count, 0) };
+}

@@ -1,0 +1,186 @@
+import { rm } from "node:fs/promises";
+import type { Config } from "../config/index.js";
+import { formatAddress } from "../config/index.js";
+import { closeListener, type OpenListener, openListeners } from "../dataplane/index.js";
+import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
+import { LoadTable, Pools } from "../pools/index.js";
+import { Names } from "./names.js";
+import { planWorkers } from "./plan.js";
+import { resolveAddress } from "./resolve.js";
+import { version } from "./version.js";
+import { WorkerPool } from "./worker-pool.js";
+
+/** Where a configuration came from; null when the command line alone is the configuration. */
+export interface ServerOptions {
+  readonly configFile: string | null;
+  readonly log: Log;
+  /** The process cannot go on as it is. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A running proxy: the one place where its parts are made and joined. */
+export class Server {
+  private readonly table = new LoadTable();
+  private readonly names = new Names();
+  private readonly pools: Pools;
+  private readonly workers: WorkerPool;
+  private admin: Admin | null = null;
+  private addresses: string[] = [];
+  private state: ServiceState = "starting";
+  private generation = 1;
+  private loadedAt = new Date();
+
+  private constructor(
+    private config: Config,
+    private readonly options: ServerOptions,
+  ) {
+    const { logger } = options.log;
+    this.pools = new Pools(this.table, [], {
+      onHealth: (event) => logger.info({ ...event }, "backend health changed"),
+    });
+    this.workers = new WorkerPool({
+      load: this.table.buffer,
+      log: options.log,
+      names: this.names,
+      onCrash: (worker, error) => {
+        logger.fatal({ worker, err: error }, "a worker ended unexpectedly");
+        options.onFatal(error);
+      },
+    });
+  }
+
+  /**
+   * Starts a proxy. When the promise fulfils, every listener accepts and the ready line is written.
+   * @throws LongspliceError when an address cannot be bound or resolved or a worker cannot start; nothing is left then
+   */
+  static async start(config: Config, options: ServerOptions): Promise<Server> {
+    const server = new Server(config, options);
+    try {
+      await server.start();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return server;
+  }
+
+  private async start(): Promise<void> {
+    const { config } = this;
+    this.pools.apply(config.pools.values());
+    const plan = await planWorkers(config, this.generation, this.pools, this.names);
+    const listeners = await openAll(config);
+    this.addresses = listeners[0]?.map(({ address }) => address) ?? [];
+    await this.workers.start(plan, listeners);
+    if (config.admin !== null) {
+      const { address, token } = config.admin;
+      const { logger } = this.options.log;
+      this.admin = await createAdmin(
+        { address, log: logger, ...(token === undefined ? {} : { token }) },
+        this.adminSource(),
+      );
+    }
+    this.state = "ready";
+    this.options.log.ready(this.addresses, this.admin?.address ?? null);
+  }
+
+  /**
+   * Takes over routes, pools, timeouts, limits and the access log of another configuration. Exchanges under way end
+   * under the old one.
+   * @throws LongspliceError when a worker cannot follow or a name cannot be resolved; the old configuration stays
+   */
+  async reload(config: Config): Promise<void> {
+    const before = this.config;
+    const generation = this.generation + 1;
+    this.pools.apply(config.pools.values());
+    try {
+      await this.workers.apply(await planWorkers(config, generation, this.pools, this.names));
+    } catch (error) {
+      this.pools.apply(before.pools.values());
+      await this.workers.apply(await planWorkers(before, generation, this.pools, this.names));
+      throw error;
+    } finally {
+      this.generation = generation;
+    }
+    this.config = config;
+    this.loadedAt = new Date();
+    const { logger } = this.options.log;
+    const ignored = needsRestart(before, config);
+    if (ignored.length > 0)
+      logger.warn({ keys: ignored }, "these changes take effect at the next start only");
+    logger.info({ generation }, "configuration reloaded");
+  }
+
+  /** Stops accepting and ends when every connection has, at the latest after `timeouts.drain`. */
+  async drain(): Promise<void> {
+    this.state = "draining";
+    const { logger } = this.options.log;
+    logger.info({ limit_ms: this.config.timeouts.drain }, "draining");
+    const whole = await this.workers.drain(this.config.timeouts.drain);
+    if (!whole) logger.warn("drain timeout: the connections that are left are cut");
+    await this.close();
+  }
+
+  /** Ends everything. */
+  async close(): Promise<void> {
+    this.state = "draining";
+    await this.workers.stop();
+    if (this.addresses.length > 0) await removeSocketFiles(this.config);
+    this.addresses = [];
+    await this.admin?.close();
+    this.pools.close();
+  }
+
+  private adminSource(): AdminSource {
+    return {
+      snapshot: () => this.workers.snapshots(),
+      backends: () => this.pools.backends(),
+      logDropped: () => this.options.log.dropped(),
+      changeBackend: (pool, address, action) => this.pools[action](pool, address),
+      info: () => ({
+        version,
+        state: this.state === "ready" && this.workers.alive < this.config.workers ? "degraded" : this.state,
+        config: { file: this.options.configFile, generation: this.generation, loadedAt: this.loadedAt },
+        workers: { configured: this.config.workers, alive: this.workers.alive },
+        listeners: this.addresses,
+        routes: this.config.routes.map(({ label, pool }) => ({
+          label,
+          pool,
+          forward: "exchange",
+          engine: "copy",
+        })),
+        pools: [...this.config.pools.values()].map(({ name, policy }) => ({
+          name,
+          policy: policy.map((each) => each.name),
+        })),
+      }),
+    };
+  }
+}
+
+/** A socket for each worker and listener: by worker, then by listener. */
+async function openAll(config: Config): Promise<OpenListener[][]> {
+  const byWorker: OpenListener[][] = Array.from({ length: config.workers }, () => []);
+  try {
+    for (const { address } of config.listeners) {
+      const opened = openListeners(await resolveAddress(address), formatAddress(address), config.workers);
+      for (const [worker, listener] of opened.entries()) byWorker[worker]?.push(listener);
+    }
+  } catch (error) {
+    byWorker.flat().forEach(closeListener);
+    throw error;
+  }
+  return byWorker;
+}
+
+/** A socket file that stays behind would look like a listener to the next one who wants the path. */
+async function removeSocketFiles(config: Config): Promise<void> {
+  for (const { address } of config.listeners) {
+    if (address.kind === "unix") await rm(address.path, { force: true });
+  }
+}
+
+/** The keys that a reload cannot change. */
+function needsRestart(before: Config, after: Config): string[] {
+  const keys = ["listeners", "admin", "workers", "logLevel"] as const;
+  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+}

@@ -1,0 +1,202 @@
+import { builtinPolicies } from "../../policies/index.js";
+import {
+  type DataPlane,
+  DECISION_PENDING,
+  type HeadView,
+  type NativePool,
+  NO_BACKEND,
+} from "../dataplane/index.js";
+import type { PolicyChain } from "../policy/chain.js";
+import { type Backend, Candidates, type SelectContext } from "../policy/index.js";
+import { loadPlugins } from "../policy/loader.js";
+import { PolicyRegistry } from "../policy/registry.js";
+import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
+
+/** What the policies of a worker need of it. */
+export interface PoliciesHost {
+  readonly worker: number;
+  readonly workers: number;
+  readonly load: Int32Array;
+  log(level: "info" | "warn", message: string, fields?: object): void;
+}
+
+/** Reads through to the head at hand, so that nothing is decoded or allocated for a policy that does not ask. */
+class LiveContext implements SelectContext {
+  head: HeadView | undefined;
+  get now(): number {
+    return performance.now();
+  }
+  get clientAddress(): string {
+    return this.head?.clientAddress ?? "";
+  }
+  get attempt(): number {
+    return this.head?.attempt ?? 0;
+  }
+}
+
+/** One pool's policy chain and the objects that its calls share. */
+class PoolPolicies {
+  private slots: Int32Array;
+  private candidates: Candidates;
+  private context = new LiveContext();
+  private readonly bySlot: (Backend | undefined)[];
+
+  constructor(
+    readonly pool: string,
+    readonly chain: PolicyChain,
+    readonly neededHeaders: readonly string[],
+    backends: readonly Backend[],
+    private readonly load: Int32Array,
+  ) {
+    // Filled to the end: an array with gaps may become a dictionary, which is slow to read.
+    const highest = backends.reduce((slot, backend) => Math.max(slot, backend.slot), 0);
+    this.bySlot = new Array<Backend | undefined>(highest + 1).fill(undefined);
+    for (const backend of backends) this.bySlot[backend.slot] = backend;
+    this.slots = new Int32Array(backends.length + 1);
+    this.candidates = new Candidates(load, this.slots, this.bySlot);
+  }
+
+  backend(slot: number): Backend | undefined {
+    return this.bySlot[slot];
+  }
+
+  /** See `DataPlaneHooks.select`. */
+  select(head: HeadView, offered: Int32Array, dataPlane: DataPlane): number {
+    head.names = this.neededHeaders;
+    const { slots, candidates, context } = this;
+    context.head = head;
+    const count = offered[0] as number;
+    for (let i = 0; i <= count; i++) slots[i] = offered[i] as number;
+    const pending = this.chain.select(head, candidates, context);
+    if (pending === undefined) return firstSlot(candidates);
+    const { token } = head;
+    dataPlane.giveAwayHead();
+    this.renew();
+    pending.then(() => dataPlane.decided(token, firstSlot(candidates))).catch(() => {});
+    return DECISION_PENDING;
+  }
+
+  /** The objects of an undecided call stay its own; the next call gets new ones. */
+  private renew(): void {
+    this.slots = new Int32Array(this.slots.length);
+    this.candidates = new Candidates(this.load, this.slots, this.bySlot);
+    this.context = new LiveContext();
+  }
+}
+
+function firstSlot(candidates: Candidates): number {
+  return candidates.length === 0 ? NO_BACKEND : candidates.slotAt(0);
+}
+
+/** The policy chains of one worker, for the plan in effect and the one before it. */
+export class WorkerPolicies {
+  /** By the number that native code knows a pool's policies by. */
+  private readonly byNumber = new Map<number, PoolPolicies>();
+  private current: number[] = [];
+  private previous: number[] = [];
+  private next = 0;
+  /** Counters of chains that are closed: what was counted stays counted. */
+  private readonly past: PolicyProblems[] = [];
+
+  constructor(private readonly host: PoliciesHost) {}
+
+  /**
+   * Makes the chains of a plan and completes its pools. The chains of the plan before go on for exchanges that began
+   * under it; those of the one before that are closed.
+   * @throws LongspliceError LS_POLICY_* when a policy cannot be made; then nothing has changed
+   */
+  async apply(plan: WorkerPlan): Promise<NativePool[]> {
+    const plugins = await loadPlugins(
+      plan.plugins,
+      builtinPolicies.map(({ name }) => name),
+    );
+    const registry = new PolicyRegistry(builtinPolicies, plugins);
+    const made: [number, PoolPolicies][] = [];
+    try {
+      for (const pool of plan.pools) made.push([this.next++, this.make(pool, registry)]);
+    } catch (error) {
+      for (const [, policies] of made) policies.chain.close();
+      throw error;
+    }
+    for (const number of this.previous) this.retire(number);
+    this.previous = this.current;
+    this.current = made.map(([number]) => number);
+    for (const [number, policies] of made) this.byNumber.set(number, policies);
+    return plan.pools.map(({ name, backends }, index) => {
+      const [policy, { chain, neededHeaders }] = made[index] as [number, PoolPolicies];
+      return { name, backends, policy, neededHeaders, wantsDone: chain.hasOnDone };
+    });
+  }
+
+  /** See `DataPlaneHooks.select`. */
+  select(head: HeadView, offered: Int32Array, dataPlane: DataPlane): number {
+    return this.byNumber.get(head.policy)?.select(head, offered, dataPlane) ?? NO_BACKEND;
+  }
+
+  /** See `DataPlaneHooks.done`. */
+  done(
+    policy: number,
+    slot: number,
+    status: number,
+    ok: boolean,
+    headMicros: number,
+    totalMicros: number,
+    bytes: number,
+  ): void {
+    const policies = this.byNumber.get(policy);
+    const backend = policies?.backend(slot);
+    if (policies === undefined || backend === undefined) return;
+    policies.chain.onDone({ backend, status, ok, headMicros, totalMicros, bytes });
+  }
+
+  /** What went wrong since the worker began; a pool may have several rows, which add up. */
+  problems(): PolicyProblems[] {
+    const present = [...this.byNumber.values()].map(({ pool, chain }) => ({ pool, ...chain.counters }));
+    return [...this.past, ...present];
+  }
+
+  /** Closes every chain. */
+  close(): void {
+    for (const policies of this.byNumber.values()) policies.chain.close();
+    this.byNumber.clear();
+  }
+
+  private retire(number: number): void {
+    const policies = this.byNumber.get(number);
+    if (policies === undefined) return;
+    policies.chain.close();
+    this.byNumber.delete(number);
+    const sum = this.past.find((each) => each.pool === policies.pool);
+    const { errors, late, emptied } = policies.chain.counters;
+    if (sum === undefined) {
+      this.past.push({ pool: policies.pool, errors, late, emptied });
+    } else {
+      sum.errors += errors;
+      sum.late += late;
+      sum.emptied += emptied;
+    }
+  }
+
+  private make(pool: PlannedPool, registry: PolicyRegistry): PoolPolicies {
+    const { worker, workers, load } = this.host;
+    const env = {
+      pool: pool.name,
+      worker,
+      workers,
+      backends: pool.candidates,
+      random: Math.random,
+      log: (message: string) => this.host.log("info", message, { pool: pool.name }),
+    };
+    const chain = registry.createChain(pool.specs, env, {
+      report: (policy, problem, detail, times) =>
+        this.host.log("warn", "policy problem", {
+          pool: pool.name,
+          policy,
+          problem,
+          detail: detail instanceof Error ? (detail.stack ?? detail.message) : String(detail),
+          times,
+        }),
+    });
+    return new PoolPolicies(pool.name, chain, registry.headersFor(pool.specs), pool.candidates, load);
+  }
+}

@@ -1,0 +1,182 @@
+import { expect, it } from "vitest";
+import { ok, request, response } from "../support/build.js";
+import { forEachEngine } from "../support/engines.js";
+import { useProxy, useRawOrigin } from "../support/fixtures.js";
+import { readResponse } from "../support/message.js";
+
+forEachEngine("admin", (engine) => {
+  const first = useRawOrigin();
+  const second = useRawOrigin();
+  const proxy = useProxy(engine, () => ({
+    config: {
+      routes: [{ match: {}, pool: "main" }],
+      pools: {
+        main: { policy: "round-robin", backends: [{ address: first.address }, { address: second.address }] },
+      },
+    },
+  }));
+
+  const change = (address: string, action: string, pool = "main") =>
+    fetch(`${proxy.adminUrl}/api/v1/backends/${pool}/${encodeURIComponent(address)}/${action}`, {
+      method: "POST",
+    });
+
+  const answerWith = (bytes: Buffer) => {
+    first.answer(bytes);
+    second.answer(bytes);
+  };
+
+  it.each(["/healthz", "/readyz"])("answers 200 at %s", async (path) => {
+    expect((await fetch(proxy.adminUrl + path)).status).toBe(200);
+  });
+
+  it("shows an HTML page at /", async () => {
+    const page = await fetch(proxy.adminUrl);
+    expect([page.status, page.headers.get("content-type")]).toEqual([
+      200,
+      expect.stringMatching(/^text\/html/),
+    ]);
+  });
+
+  it("answers 404 to an unknown path and 405 to a wrong method", async () => {
+    expect((await fetch(`${proxy.adminUrl}/nothing`)).status).toBe(404);
+    expect((await fetch(`${proxy.adminUrl}/metrics`, { method: "POST" })).status).toBe(405);
+  });
+
+  it("counts requests by pool, backend and status", async () => {
+    const before = await proxy.metrics();
+    answerWith(response("201 Created", { body: "" }));
+    for (let i = 0; i < 10; i++) await proxy.exchange(request());
+    const after = await proxy.metrics();
+    for (const { address } of [first, second]) {
+      const labels = { pool: "main", backend: address, code: "201" };
+      const count = (page: typeof after) => page.sum("longsplice_requests_total", labels);
+      expect(count(after) - count(before)).toBe(5);
+    }
+  });
+
+  it("counts requests that reached no backend", async () => {
+    const labels = { code: "503" };
+    await change(first.address, "drain");
+    await change(second.address, "drain");
+    const before = (await proxy.metrics()).sum("longsplice_requests_total", labels);
+    await proxy.exchange(request());
+    const after = (await proxy.metrics()).sum("longsplice_requests_total", labels);
+    await change(first.address, "enable");
+    await change(second.address, "enable");
+    expect(after - before).toBe(1);
+  });
+
+  it("counts connections, total and active, by listener", async () => {
+    const labels = { listener: proxy.listeners[0]! };
+    const before = (await proxy.metrics()).sum("longsplice_connections_total", labels);
+    answerWith(ok());
+    const clients = [await proxy.connect(), await proxy.connect(), await proxy.connect()];
+    for (const client of clients) {
+      await client.send(request());
+      await readResponse(client);
+    }
+    const during = await proxy.metrics();
+    expect(during.sum("longsplice_connections_total", labels) - before).toBe(3);
+    const active = async () => (await proxy.metrics()).sum("longsplice_connections_active", labels);
+    const most = await active();
+    expect(most).toBeGreaterThanOrEqual(3);
+    for (const client of clients) client.destroy();
+    await expect.poll(active).toBeLessThanOrEqual(most - 3);
+  });
+
+  it("counts the bytes that the engine moved, both ways", async () => {
+    const bytes = async (direction: string) =>
+      (await proxy.metrics()).sum("longsplice_forwarded_bytes_total", { engine, direction });
+    const before = [await bytes("upstream"), await bytes("downstream")] as const;
+    answerWith(ok(Buffer.alloc(50_000)));
+    await proxy.exchange(request("POST / HTTP/1.1", { body: Buffer.alloc(30_000) }));
+    const up = (await bytes("upstream")) - before[0];
+    const down = (await bytes("downstream")) - before[1];
+    expect(up).toBeGreaterThanOrEqual(30_000);
+    expect(up).toBeLessThan(31_000);
+    expect(down).toBeGreaterThanOrEqual(50_000);
+    expect(down).toBeLessThan(51_000);
+  });
+
+  it("measures the time of requests and of decisions", async () => {
+    const before = await proxy.metrics();
+    answerWith(ok());
+    for (let i = 0; i < 5; i++) await proxy.exchange(request());
+    const after = await proxy.metrics();
+    for (const name of ["longsplice_request_seconds", "longsplice_decision_seconds"]) {
+      expect(after.sum(`${name}_count`) - before.sum(`${name}_count`)).toBe(5);
+      expect(after.sum(`${name}_bucket`, { le: "+Inf" })).toBe(after.sum(`${name}_count`));
+      expect(after.sum(`${name}_sum`)).toBeGreaterThan(before.sum(`${name}_sum`));
+    }
+  });
+
+  it("sends nothing to a drained backend until it is enabled again", async () => {
+    answerWith(ok());
+    expect((await change(first.address, "drain")).status).toBe(200);
+    for (let i = 0; i < 6; i++) await proxy.exchange(request());
+    expect([first.requests.length, second.requests.length]).toEqual([0, 6]);
+    expect((await change(first.address, "enable")).status).toBe(200);
+    for (let i = 0; i < 6; i++) await proxy.exchange(request());
+    expect(first.requests).toHaveLength(3);
+  });
+
+  it("lets a request that runs on a backend finish when the backend is drained", async () => {
+    const answerAfterDrain = async () => {
+      await change(first.address, "drain");
+      await change(second.address, "drain");
+      return ok("finished");
+    };
+    first.answer(answerAfterDrain);
+    second.answer(answerAfterDrain);
+    expect((await proxy.exchange(request())).body.toString()).toBe("finished");
+    await change(first.address, "enable");
+    await change(second.address, "enable");
+  });
+
+  it("answers 404 to a change of an unknown backend or pool", async () => {
+    expect((await change("127.0.0.1:1", "drain")).status).toBe(404);
+    expect((await change(first.address, "drain", "nothing")).status).toBe(404);
+  });
+
+  it("shows pools and backends in the status", async () => {
+    const status = await proxy.status();
+    expect(status).toMatchObject({
+      pid: proxy.pid,
+      state: "ready",
+      pools: [{ name: "main", backends: [{ address: first.address }, { address: second.address }] }],
+    });
+  });
+});
+
+forEachEngine("health checks", (engine) => {
+  const well = useRawOrigin();
+  const ill = useRawOrigin();
+  const proxy = useProxy(engine, () => ({
+    config: {
+      routes: [{ match: {}, pool: "main" }],
+      pools: {
+        main: {
+          backends: [{ address: well.address }, { address: ill.address }],
+          health: { path: "/healthz", interval: "50ms", timeout: "500ms", rise: 2, fall: 2 },
+        },
+      },
+    },
+  }));
+
+  const health = async (backend: string) =>
+    (await proxy.metrics()).sum("longsplice_backend_healthy", { pool: "main", backend });
+
+  it("takes a backend out when its check fails, and in again when it passes", async () => {
+    const fine = (target: string) => (target === "/healthz" ? ok("fine") : ok("served"));
+    well.answer((message) => fine(message.target));
+    ill.answer((message) => (message.target === "/healthz" ? response("500 Ill", { body: "" }) : ok("ill")));
+    await expect.poll(() => health(well.address), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => health(ill.address), { timeout: 5000 }).toBe(0);
+    for (let i = 0; i < 6; i++) expect((await proxy.exchange(request())).body.toString()).toBe("served");
+    ill.answer((message) => fine(message.target));
+    await expect.poll(() => health(ill.address), { timeout: 5000 }).toBe(1);
+    for (let i = 0; i < 6; i++) await proxy.exchange(request());
+    expect(ill.requests.filter(({ target }) => target === "/").length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,153 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { ok, request } from "../support/build.js";
+import { forEachEngine } from "../support/engines.js";
+import { useProxy, useRawOrigin } from "../support/fixtures.js";
+import { readResponse } from "../support/message.js";
+import { Gate } from "../support/wait.js";
+
+/** Plugins as a user writes them, without a build step and without any import. */
+const PLUGINS = `
+const options = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
+interface Head { header(name: string): string | undefined }
+interface Candidates { length: number; at(i: number): { labels: Record<string, string> }; filter(keep: (i: number) => boolean): void }
+
+export default [
+  {
+    name: "by-zone",
+    apiVersion: 1,
+    options,
+    needs: { headers: ["x-zone"] },
+    create: () => ({
+      select(head: Head, candidates: Candidates): void {
+        candidates.filter((i) => candidates.at(i).labels.zone === head.header("x-zone"));
+      },
+    }),
+  },
+  {
+    name: "by-zone-later",
+    apiVersion: 1,
+    options,
+    needs: { headers: ["X-Zone"] },
+    create: () => ({
+      async select(head: Head, candidates: Candidates): Promise<void> {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        candidates.filter((i) => candidates.at(i).labels.zone === head.header("x-zone"));
+      },
+    }),
+  },
+  {
+    name: "broken",
+    apiVersion: 1,
+    options,
+    needs: { headers: [] },
+    create: () => ({ select(): void { throw new Error("broken on purpose"); } }),
+  },
+];
+`;
+
+forEachEngine("policies", (engine) => {
+  const directory = mkdtempSync(join(tmpdir(), "longsplice-plugins-"));
+  writeFileSync(join(directory, "zones.ts"), PLUGINS);
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const origins = [useRawOrigin(), useRawOrigin(), useRawOrigin()];
+  const zones = ["east", "west", "north"];
+  const policies = {
+    "round-robin": "round-robin",
+    "least-connections": "least-connections",
+    "power-of-two": "power-of-two",
+    "uri-hash": "uri-hash",
+    "by-zone": ["by-zone", "round-robin"],
+    "by-zone-later": ["by-zone-later", "round-robin"],
+    broken: ["broken", "round-robin"],
+  };
+  const proxy = useProxy(engine, () => ({
+    config: {
+      policies: join(directory, "*.ts"),
+      routes: Object.keys(policies).map((name) => ({ match: { path: `/${name}/` }, pool: name })),
+      pools: Object.fromEntries(
+        Object.entries(policies).map(([name, policy]) => [
+          name,
+          {
+            policy,
+            backends: origins.map(({ address }, i) => ({
+              address,
+              weight: i === 0 ? 2 : 1,
+              labels: { zone: zones[i]! },
+            })),
+          },
+        ]),
+      ),
+    },
+  }));
+  beforeEach(() => {
+    for (const [i, origin] of origins.entries()) origin.answer(ok(zones[i]!));
+  });
+
+  const ask = async (path: string, ...headers: string[]) => {
+    const answer = await proxy.exchange(request(`GET ${path} HTTP/1.1`, { headers }));
+    return answer.status === 200 ? answer.body.toString() : String(answer.status);
+  };
+  const askOften = async (count: number, path: (i: number) => string) => {
+    const served: string[] = [];
+    for (let i = 0; i < count; i++) served.push(await ask(path(i)));
+    return served;
+  };
+
+  it("round-robin gives each backend its weight's share", async () => {
+    const served = await askOften(8, () => "/round-robin/");
+    const shares = zones.map((zone) => served.filter((one) => one === zone).length);
+    expect(shares).toEqual([4, 2, 2]);
+  });
+
+  it("uri-hash sends the same path to the same backend, and different paths to all of them", async () => {
+    const path = (i: number) => `/uri-hash/${i % 20}`;
+    const served = await askOften(60, path);
+    expect(served.slice(20, 40)).toEqual(served.slice(0, 20));
+    expect(served.slice(40)).toEqual(served.slice(0, 20));
+    expect(new Set(served).size).toBe(3);
+  });
+
+  it("least-connections spreads requests that run at the same time by weight", async () => {
+    const gate = new Gate();
+    for (const origin of origins) {
+      origin.answer(async () => {
+        await gate.passed;
+        return ok();
+      });
+    }
+    const running = () => origins.map(({ requests }) => requests.length);
+    const clients = [];
+    for (let count = 1; count <= 8; count++) {
+      const client = await proxy.connect();
+      await client.send(request("GET /least-connections/ HTTP/1.1"));
+      await expect.poll(() => running().reduce((sum, one) => sum + one)).toBe(count);
+      clients.push(client);
+    }
+    expect(running()).toEqual([4, 2, 2]);
+    gate.open();
+    for (const client of clients) await readResponse(client);
+  });
+
+  it("power-of-two leaves no backend out and gives none everything", async () => {
+    const served = await askOften(60, () => "/power-of-two/");
+    for (const zone of zones) expect(served.filter((one) => one === zone).length).toBeGreaterThan(4);
+  });
+
+  describe.each(["by-zone", "by-zone-later"])("a plugin of the user's own (%s)", (name) => {
+    it("narrows the candidates by a header that it asked for", async () => {
+      for (const zone of zones) expect(await ask(`/${name}/`, `x-zone: ${zone}`)).toBe(zone);
+    });
+
+    it("may leave no candidate, which is 503", async () => {
+      expect(await ask(`/${name}/`, "x-zone: nowhere")).toBe("503");
+    });
+  });
+
+  it("a policy that throws is counted and skipped", async () => {
+    expect(new Set(await askOften(4, () => "/broken/")).size).toBe(3);
+    expect((await proxy.metrics()).sum("longsplice_policy_errors_total", { pool: "broken" })).toBe(4);
+  });
+});

@@ -1,0 +1,75 @@
+/** Servers that live as long as a `describe` block, for tests that only need a fresh connection. */
+import { afterAll, afterEach, beforeAll, expect, onTestFinished } from "vitest";
+import type { EngineName } from "./engines.js";
+import { NginxOrigin } from "./nginx-origin.js";
+import { type NodeHandler, NodeOrigin } from "./node-origin.js";
+import { type ProxyOptions, RunningProxy } from "./proxy.js";
+import { RawOrigin } from "./raw-origin.js";
+
+/** A raw origin that forgets everything after each test; what its script threw fails the test. */
+export function useRawOrigin(): RawOrigin {
+  const origin = new RawOrigin();
+  beforeAll(async () => {
+    await origin.start();
+  });
+  afterEach(() => origin.reset());
+  afterAll(() => origin.stop());
+  return origin;
+}
+
+/**
+ * A proxy for all tests of the block. Options are a function because ports are known only after the origins started.
+ * At the end it must exit 0 on SIGTERM, and its counters must say that the engine under test moved the bytes.
+ */
+export function useProxy(engine: EngineName, options: () => Omit<ProxyOptions, "engine">): RunningProxy {
+  const proxy = new RunningProxy(() => ({ engine, ...options() }));
+  beforeAll(async () => {
+    await proxy.start();
+  });
+  // Runs before the origins' own `afterEach`, which are declared earlier: nothing may be under way when they reset.
+  afterEach(() => proxy.disconnect());
+  afterAll(async () => {
+    await expectEngineWorked(proxy, engine);
+    await proxy.stop();
+  });
+  return proxy;
+}
+
+/** Fails unless that engine forwarded bytes. */
+export async function expectEngineWorked(proxy: RunningProxy, engine: EngineName): Promise<void> {
+  const metrics = await proxy.metrics();
+  expect(metrics.sum("longsplice_forwarded_bytes_total", { engine })).toBeGreaterThan(0);
+}
+
+/** nginx for all tests of the block. */
+export function useNginxOrigin(): NginxOrigin {
+  const origin = new NginxOrigin();
+  beforeAll(async () => {
+    await origin.start();
+  });
+  afterAll(() => origin.stop());
+  return origin;
+}
+
+/** node:http for all tests of the block. */
+export function useNodeOrigin(handler: NodeHandler): NodeOrigin {
+  const origin = new NodeOrigin(handler);
+  beforeAll(async () => {
+    await origin.start();
+  });
+  afterEach(() => {
+    origin.requests = [];
+  });
+  afterAll(() => origin.stop());
+  return origin;
+}
+
+/** A raw origin for the running test. */
+export async function startRawOrigin(): Promise<RawOrigin> {
+  const origin = await new RawOrigin().start();
+  onTestFinished(async () => {
+    await origin.reset();
+    await origin.stop();
+  });
+  return origin;
+}

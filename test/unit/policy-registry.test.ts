@@ -1,0 +1,136 @@
+import { describe, expect, it, vi } from "vitest";
+import {
+  definePolicy,
+  fakeCandidates,
+  fakeContext,
+  fakeEnv,
+  fakeHead,
+  type PolicyModule,
+  type SchemaResult,
+  z,
+} from "../../src/policy/index.js";
+import { issuePath, PolicyRegistry, validateOptions } from "../../src/policy/registry.js";
+
+const close = vi.fn();
+const label = definePolicy({
+  name: "label",
+  apiVersion: 1,
+  options: z.strictObject({ key: z.string(), value: z.string().default("yes") }),
+  needs: { headers: ["X-B", "x-a"] },
+  create: ({ key, value }) => ({
+    select: (_head, candidates) => candidates.filter((i) => candidates.at(i).labels[key] === value),
+    close,
+  }),
+});
+const first = definePolicy({
+  name: "first",
+  apiVersion: 1,
+  options: z.unknown(),
+  needs: { headers: ["X-A"] },
+  create: () => ({ select: (_head, candidates) => candidates.keep(0) }),
+});
+const broken = definePolicy({
+  name: "broken",
+  apiVersion: 1,
+  options: z.unknown(),
+  needs: { headers: [] },
+  create: () => {
+    throw new Error("no licence");
+  },
+});
+const registry = new PolicyRegistry([label, first], [broken]);
+const thrownBy = (run: () => unknown) => {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+describe("the registry", () => {
+  it("knows the policies of all groups by name", () => {
+    expect(registry.names).toEqual(["label", "first", "broken"]);
+    expect(registry.get("label")).toBe(label);
+    expect(registry.get("other")).toBeUndefined();
+  });
+
+  it("refuses two policies of one name", () => {
+    expect(thrownBy(() => new PolicyRegistry([label], [label]))).toMatchObject({ code: "LS_POLICY_NAME" });
+  });
+
+  it("collects the headers that a pool's policies need: lower case, each once", () => {
+    const specs = [
+      { name: "label", options: { key: "zone" } },
+      { name: "first", options: undefined },
+    ];
+    expect(registry.headersFor(specs)).toEqual(["x-a", "x-b"]);
+  });
+
+  it("makes a chain with checked and completed options", async () => {
+    const specs = [
+      { name: "label", options: { key: "zone" } },
+      { name: "first", options: undefined },
+    ];
+    const chain = registry.createChain(specs, fakeEnv());
+    const candidates = fakeCandidates([
+      { address: "a" },
+      { address: "b", labels: { zone: "yes" } },
+      { address: "c", labels: { zone: "yes" } },
+    ]);
+    await chain.select(fakeHead(), candidates, fakeContext());
+    expect(candidates.addresses()).toEqual(["b"]);
+  });
+
+  it("says which policy of which pool refuses which option", () => {
+    const error = thrownBy(() => registry.createChain([{ name: "label", options: { key: 1 } }], fakeEnv()));
+    expect(error).toMatchObject({ code: "LS_POLICY_OPTIONS" });
+    expect(String(error)).toMatch(/"label" of pool "test": options\.key: .*string/);
+  });
+
+  it("names the known policies when it does not know one", () => {
+    const error = thrownBy(() => registry.createChain([{ name: "lable", options: null }], fakeEnv()));
+    expect(error).toMatchObject({ code: "LS_POLICY_UNKNOWN" });
+    expect(String(error)).toContain("label, first, broken");
+  });
+
+  it("closes the policies made so far when the next one cannot be made", () => {
+    close.mockClear();
+    const specs = [
+      { name: "label", options: { key: "zone" } },
+      { name: "broken", options: null },
+    ];
+    const error = thrownBy(() => registry.createChain(specs, fakeEnv()));
+    expect(error).toMatchObject({ code: "LS_POLICY_CREATE", cause: new Error("no licence") });
+    expect(close).toHaveBeenCalledOnce();
+  });
+
+  it("refuses an instance without select()", () => {
+    const empty = { ...first, name: "empty", create: () => ({}) } as unknown as PolicyModule<unknown>;
+    const make = () => new PolicyRegistry([empty]).createChain([{ name: "empty", options: null }], fakeEnv());
+    expect(thrownBy(make)).toMatchObject({ code: "LS_POLICY_CREATE" });
+  });
+});
+
+describe("the check of options", () => {
+  const withSchema = (
+    validate: (value: unknown) => SchemaResult<unknown> | Promise<SchemaResult<unknown>>,
+  ) => ({
+    ...first,
+    options: { "~standard": { version: 1 as const, vendor: "test", validate } },
+  });
+
+  it("turns an asynchronous or failing schema into an issue", () => {
+    const asynchronous = withSchema(async (value) => ({ value }));
+    expect(validateOptions(asynchronous, 1).issues?.[0]?.message).toMatch(/asynchronous/);
+    const failing = withSchema(() => {
+      throw new Error("oops");
+    });
+    expect(validateOptions(failing, 1).issues?.[0]?.message).toMatch(/oops/);
+  });
+
+  it("gives the path of an issue as plain keys, whichever form the schema library has", () => {
+    expect(issuePath({ message: "", path: ["a", { key: 0 }, "b"] })).toEqual(["a", 0, "b"]);
+    expect(issuePath({ message: "" })).toEqual([]);
+  });
+});

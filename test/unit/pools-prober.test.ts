@@ -1,0 +1,185 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Address } from "../../src/pools/address.js";
+import { type Probe, type ProbeResult, Prober, probeHttp } from "../../src/pools/prober.js";
+
+const check = { path: "/healthz?deep=1", interval: 1000, timeout: 200, rise: 2, fall: 3 };
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function listen(server: Server | TcpServer, path?: string): Promise<Address> {
+  server.listen(path === undefined ? { host: "127.0.0.1", port: 0 } : { path });
+  await once(server, "listening");
+  cleanups.push(() => {
+    if ("closeAllConnections" in server) server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  if (path !== undefined) return { kind: "unix", path };
+  return { kind: "tcp", host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+}
+
+const answer =
+  (status: number, headers = {}): RequestListener =>
+  (_request, response) => {
+    response.writeHead(status, headers).end("body");
+  };
+const ask = (address: Address) => probeHttp(address, check, AbortSignal.timeout(check.timeout));
+
+describe("a check over HTTP", () => {
+  it.each([
+    [200, true],
+    [204, true],
+    [302, true],
+    [404, false],
+    [503, false],
+  ])("takes status %i for passed: %s", async (status, passed) => {
+    const address = await listen(createServer(answer(status, { location: "/elsewhere" })));
+    expect(await ask(address)).toEqual({ passed, detail: `status ${status}` });
+  });
+
+  it("asks for the path on a connection of its own, every time", async () => {
+    const seen: (string | undefined)[] = [];
+    let connections = 0;
+    const server = createServer((request, response) => {
+      seen.push(`${request.method} ${request.url} ${request.headers.host} ${request.headers.connection}`);
+      response.end();
+    }).on("connection", () => connections++);
+    const address = await listen(server);
+    await ask(address);
+    await ask(address);
+    const { port } = server.address() as AddressInfo;
+    expect(seen).toEqual(Array(2).fill(`GET /healthz?deep=1 127.0.0.1:${port} close`));
+    expect(connections).toBe(2);
+  });
+
+  it("works over a unix socket", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "longsplice-probe-"));
+    cleanups.push(() => rm(folder, { recursive: true }));
+    const address = await listen(createServer(answer(200)), join(folder, "app.sock"));
+    expect(await ask(address)).toEqual({ passed: true, detail: "status 200" });
+  });
+
+  it("fails where nobody listens", async () => {
+    const server = createTcpServer();
+    const address = await listen(server);
+    await cleanups.pop()?.();
+    const result = await ask(address);
+    expect(result.passed).toBe(false);
+    expect(result.detail).toContain("ECONNREFUSED");
+  });
+
+  it("fails if there is no head in time", async () => {
+    const address = await listen(createServer(() => {}));
+    expect(await ask(address)).toEqual({ passed: false, detail: "no answer within 200 ms" });
+  });
+
+  it("passes on the status alone, and gives up on a body without end", async () => {
+    const endless: RequestListener = (_request, response) => {
+      const timer = setInterval(() => response.write("x".repeat(1024)), 10);
+      response.on("close", () => clearInterval(timer));
+    };
+    const address = await listen(createServer(endless));
+    expect(await ask(address)).toEqual({ passed: true, detail: "status 200" });
+  });
+
+  it("fails if the answer is no HTTP", async () => {
+    const address = await listen(createTcpServer((socket) => socket.resume().end("SSH-2.0-x\r\n")));
+    expect((await ask(address)).passed).toBe(false);
+  });
+});
+
+describe("the prober", () => {
+  const address: Address = { kind: "tcp", host: "127.0.0.1", port: 1 };
+  const fake = (probe: Probe, random = () => 0.5) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const results: ProbeResult[] = [];
+    const prober = new Prober(address, check, (result) => results.push(result), { probe, random });
+    cleanups.push(() => prober.stop());
+    return { prober, results };
+  };
+  const passed = { passed: true, detail: "" };
+
+  it("checks soon after the start, then once per interval", async () => {
+    const probe = vi.fn(async () => passed);
+    fake(probe);
+    await vi.advanceTimersByTimeAsync(50);
+    expect(probe).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(probe).toHaveBeenCalledTimes(11);
+  });
+
+  it("lets the pauses vary by a tenth", async () => {
+    const times: number[] = [];
+    let random = 0;
+    fake(
+      async () => {
+        times.push(performance.now());
+        return passed;
+      },
+      () => {
+        random = random === 0 ? 0.999 : 0;
+        return random;
+      },
+    );
+    await vi.advanceTimersByTimeAsync(5000);
+    const pauses = times.slice(1).map((time, i) => time - (times[i] as number));
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(899);
+    expect(Math.min(...pauses)).toBeLessThanOrEqual(901);
+    expect(Math.max(...pauses)).toBeGreaterThanOrEqual(1099);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(1101);
+  });
+
+  it("counts the time of a slow check as part of the interval, and never checks twice at once", async () => {
+    let running = 0;
+    let most = 0;
+    const probe = vi.fn(async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      running--;
+      return passed;
+    });
+    fake(probe);
+    await vi.advanceTimersByTimeAsync(50 + 4 * 1500);
+    expect(most).toBe(1);
+    expect(probe.mock.calls.length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("breaks off a check after the timeout", async () => {
+    const probe: Probe = (_address, _check, signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", () => resolve({ passed: false, detail: "aborted" }));
+      });
+    const { results } = fake(probe);
+    await vi.advanceTimersByTimeAsync(249);
+    expect(results).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(results).toEqual([{ passed: false, detail: "aborted" }]);
+  });
+
+  it("after stop() checks no more, and reports nothing of the check under way", async () => {
+    let aborted = false;
+    const probe: Probe = (_address, _check, signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          aborted = true;
+          resolve(passed);
+        });
+      });
+    const { prober, results } = fake(probe);
+    await vi.advanceTimersByTimeAsync(60);
+    prober.stop();
+    prober.stop();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(aborted).toBe(true);
+    expect(results).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <napi.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <cstring>
@@ -55,6 +56,24 @@ Napi::Value close_descriptor(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// raiseFileLimit() -> how many descriptors this process may have, after asking for as many as it is entitled to.
+Napi::Value raise_file_limit(const Napi::CallbackInfo& info) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
+}
+
+// setConnectionCap(connections)
+Napi::Value set_connection_cap(const Napi::CallbackInfo& info) {
+  Worker::set_connection_cap(info[0].ToNumber().Uint32Value());
+  return info.Env().Undefined();
+}
+
 // duplicateDescriptor(fd) -> another descriptor of the same socket.
 Napi::Value duplicate_descriptor(const Napi::CallbackInfo& info) {
   const int fd = ::fcntl(info[0].ToNumber().Int32Value(), F_DUPFD_CLOEXEC, 0);
@@ -76,6 +95,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["openListener"] = Napi::Function::New<open_listener_for_js>(env, "openListener");
   exports["closeDescriptor"] = Napi::Function::New<close_descriptor>(env, "closeDescriptor");
   exports["duplicateDescriptor"] = Napi::Function::New<duplicate_descriptor>(env, "duplicateDescriptor");
+  exports["raiseFileLimit"] = Napi::Function::New<raise_file_limit>(env, "raiseFileLimit");
+  exports["setConnectionCap"] = Napi::Function::New<set_connection_cap>(env, "setConnectionCap");
   export_probes(env, exports);
   return exports;
 }

@@ -48,25 +48,51 @@ Pool read_pool(JsReader& reader, const Napi::Object& from) {
   pool.policy = reader.number(from, "policy");
   pool.needed_headers = reader.texts(from, "neededHeaders");
   pool.wants_done = reader.boolean(from, "wantsDone");
+  const std::string proxy_protocol = reader.text(from, "proxyProtocol");
+  pool.proxy_protocol = proxy_protocol == "v1"   ? ProxyProtocol::v1
+                        : proxy_protocol == "v2" ? ProxyProtocol::v2
+                                                 : ProxyProtocol::none;
   const Napi::Array backends = reader.array(from, "backends");
   for (uint32_t i = 0; i < backends.Length(); i++) {
     const Napi::Object entry = reader.element(backends, i);
-    const std::string path = reader.text(entry, "path");
-    const auto address = path.empty()
-                             ? SocketAddress::from_ip(reader.text(entry, "host"),
-                                                      static_cast<uint16_t>(reader.number(entry, "port")))
-                             : SocketAddress::from_path(path);
-    if (!address) {
-      reader.fail("backends: not a socket address");
-      continue;
+    Backend backend;
+    backend.slot = reader.number(entry, "slot");
+    backend.id = reader.number(entry, "id");
+    backend.name = reader.text(entry, "name");
+    backend.original_destination = reader.boolean(entry, "originalDestination");
+    if (!backend.original_destination) {
+      const std::string path = reader.text(entry, "path");
+      const auto port = static_cast<uint16_t>(reader.number(entry, "port"));
+      const auto address = path.empty() ? SocketAddress::from_ip(reader.text(entry, "host"), port)
+                                        : SocketAddress::from_path(path);
+      if (!address) reader.fail("backends: not a socket address");
+      backend.address = address.value_or(SocketAddress());
     }
-    pool.backends.push_back(
-        {reader.number(entry, "slot"), reader.number(entry, "id"), *address, reader.text(entry, "name")});
+    pool.backends.push_back(std::move(backend));
   }
   return pool;
 }
 
+ForwardingRules read_forwarding(JsReader& reader, const Napi::Object& from) {
+  ForwardingRules rules;
+  rules.active = reader.boolean(from, "active");
+  rules.write_for = reader.boolean(from, "xForwardedFor");
+  rules.write_proto = reader.boolean(from, "xForwardedProto");
+  rules.write_host = reader.boolean(from, "xForwardedHost");
+  rules.write_forwarded = reader.boolean(from, "forwarded");
+  rules.trusted = read_ranges(reader, from, "trusted");
+  return rules;
+}
+
 }  // namespace
+
+CidrSet read_ranges(JsReader& reader, const Napi::Object& from, const char* key) {
+  CidrSet ranges;
+  for (const std::string& range : reader.texts(from, key)) {
+    if (!ranges.add(range)) reader.fail(std::string(key) + ": not an address range");
+  }
+  return ranges;
+}
 
 SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   auto snapshot = std::make_shared<Snapshot>();
@@ -94,6 +120,7 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   const Napi::Object limits = reader.object(from, "limits");
   snapshot->limits = {reader.number(limits, "headerBytes"), reader.number(limits, "headers"),
                       reader.number(limits, "connections"), reader.number(limits, "queue")};
+  snapshot->forwarding = read_forwarding(reader, reader.object(from, "forwarding"));
   const std::string access_log = reader.text(from, "accessLog");
   snapshot->access_log = access_log == "json"       ? AccessLogFormat::json
                          : access_log == "combined" ? AccessLogFormat::combined

@@ -162,11 +162,17 @@ Napi::Value WorkerBinding::apply(const Napi::CallbackInfo& info) {
 
 Napi::Value WorkerBinding::listen(const Napi::CallbackInfo& info) {
   if (!require_open()) return {};
-  if (!info[0].IsNumber() || !info[1].IsString()) {
-    Napi::TypeError::New(Env(), "Worker.listen: (fd, name) expected").ThrowAsJavaScriptException();
+  JsReader reader(Env());
+  if (!info[0].IsObject()) reader.fail("an object expected");
+  const auto from = info[0].IsObject() ? info[0].As<Napi::Object>() : Napi::Object::New(Env());
+  const std::string name = reader.text(from, "name");
+  const uint32_t fd = reader.number(from, "fd");
+  CidrSet proxy_from = read_ranges(reader, from, "proxyFrom");
+  if (!reader.error().empty()) {
+    Napi::TypeError::New(Env(), "Worker.listen: " + reader.error()).ThrowAsJavaScriptException();
     return {};
   }
-  worker_->listen(Fd(info[0].As<Napi::Number>().Int32Value()), info[1].As<Napi::String>());
+  worker_->listen(Fd(static_cast<int>(fd)), name, std::move(proxy_from));
   return Env().Undefined();
 }
 
@@ -231,7 +237,7 @@ int32_t WorkerBinding::select(const SelectRequest& request) {
   size_t used = 0;
   const auto put = [&](std::string_view text) -> int32_t {
     if (text.size() > head_capacity_ - used) return -1;
-    std::memcpy(head_bytes_ + used, text.data(), text.size());
+    if (!text.empty()) std::memcpy(head_bytes_ + used, text.data(), text.size());
     used += text.size();
     return static_cast<int32_t>(text.size());
   };

@@ -53,6 +53,19 @@ SocketAddress SocketAddress::peer_of(int fd) {
   return address;
 }
 
+std::optional<SocketAddress> SocketAddress::original_destination_of(int fd) {
+  // linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h; both headers clash with those of libc.
+  constexpr int kSoOriginalDst = 80;
+  const SocketAddress local = local_of(fd);
+  const bool v6 = local.family() == AF_INET6 && local.host().find(':') != std::string::npos;
+  SocketAddress address;
+  const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  if (getsockopt(fd, level, kSoOriginalDst, address.get(), address.length_out()) != 0) return std::nullopt;
+  // Without a redirection it is our own address: connecting there would be a loop.
+  if (address.host() == local.host() && address.port() == local.port()) return std::nullopt;
+  return address;
+}
+
 uint16_t SocketAddress::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
   if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);

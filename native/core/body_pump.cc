@@ -25,13 +25,15 @@ std::vector<std::string_view>& pieces() {
 
 }  // namespace
 
-void BodyPump::start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser) {
+void BodyPump::start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser,
+                     const HeaderEdits* edits) {
   framing_ = framing;
   rechunk_ = rechunk;
   remaining_ = framing == BodyFraming::until_close ? Engine::kUntilClose : length;
   parser_ = parser;
+  edits_ = edits;
   complete_ = framing == BodyFraming::none;
-  bytes_ = 0;
+  bytes_ = consumed_ = 0;
 }
 
 BodyPump::Status BodyPump::feed(std::string_view data, Stream& sink, size_t& used) {
@@ -51,10 +53,10 @@ BodyPump::Status BodyPump::feed(std::string_view data, Stream& sink, size_t& use
 BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, size_t& used) {
   pieces().clear();
   const ParseStatus status = parser_->parse_chunked(data, pieces(), used);
-  for (const std::string_view piece : pieces()) bytes_ += piece.size();
-  // The end of a malformed body is never sent, so the receiver sees that it is not whole.
-  if (!send_pieces(sink)) return Status::sink_failed;
+  // Nothing of a piece with bad framing goes on, and never the end: so the receiver cannot take the body for whole.
   if (status == ParseStatus::error) return Status::malformed;
+  for (const std::string_view piece : pieces()) bytes_ += piece.size();
+  if (!send_pieces(sink)) return Status::sink_failed;
   if (status == ParseStatus::need_more) return Status::source_empty;
   complete_ = true;
   return send_end(sink) ? Status::complete : Status::sink_failed;
@@ -63,7 +65,9 @@ BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, siz
 BodyPump::Status BodyPump::run(Stream& source, Buffer& surplus, Stream& sink, Engine& engine) {
   if (complete_) return Status::complete;
   if (framing_ == BodyFraming::chunked || rechunk_) return run_in_pieces(source, surplus, sink);
+  const uint64_t before = bytes_;
   const MoveResult result = engine.move(source, sink, remaining_, bytes_);
+  consumed_ += bytes_ - before;
   switch (result) {
     case MoveResult::done:
       complete_ = true;
@@ -99,6 +103,7 @@ BodyPump::Status BodyPump::run_in_pieces(Stream& source, Buffer& surplus, Stream
       case Stream::Read::failed:
         return Status::source_failed;
     }
+    consumed_ += received;
     size_t used = 0;
     const Status status = feed({scratch(), received}, sink, used);
     if (status == Status::complete) surplus.append({scratch() + used, received - used});
@@ -139,9 +144,19 @@ bool BodyPump::send_end(Stream& sink) {
   if (!rechunk_) return true;
   Buffer& output = sink.output();
   output.append("0\r\n");
-  if (parser_ != nullptr) output.append(parser_->trailers());
+  if (parser_ != nullptr) append_trailers(output);
   output.append("\r\n");
   return sink.flush();
+}
+
+void BodyPump::append_trailers(Buffer& output) const {
+  for (const auto& [name, value] : parser_->trailers()) {
+    if (edits_ != nullptr && edits_->replaces(name)) continue;
+    output.append(name);
+    output.append(": ");
+    output.append(value);
+    output.append("\r\n");
+  }
 }
 
 }  // namespace longsplice

@@ -8,6 +8,7 @@
 
 #include "../engine/engine.h"
 #include "field_summary.h"
+#include "header_rules.h"
 #include "http_parser.h"
 #include "stream.h"
 
@@ -27,9 +28,11 @@ class BodyPump {
   };
 
   // `parser` has read the head and is used for chunked bodies only. `rechunk`: the sink gets chunks too.
-  void start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser);
+  // `edits`: the route's, which hold for trailers as well.
+  void start(BodyFraming framing, uint64_t length, bool rechunk, HttpParser* parser,
+             const HeaderEdits* edits);
   // Everything until the source closes, unframed (after a 101).
-  void start_tunnel() { start(BodyFraming::until_close, 0, false, nullptr); }
+  void start_tunnel() { start(BodyFraming::until_close, 0, false, nullptr, nullptr); }
 
   // Uses the leading bytes of `data` that belong to this body; `used` says how many.
   Status feed(std::string_view data, Stream& sink, size_t& used);
@@ -41,6 +44,8 @@ class BodyPump {
   BodyFraming framing() const { return framing_; }
   // Bytes of body content so far.
   uint64_t bytes() const { return bytes_; }
+  // Bytes that `run` took off the source, chunk framing included.
+  uint64_t consumed() const { return consumed_; }
 
  private:
   Status feed_chunked(std::string_view data, Stream& sink, size_t& used);
@@ -48,13 +53,16 @@ class BodyPump {
   Status source_ended(Stream& sink);
   bool send_pieces(Stream& sink);
   bool send_end(Stream& sink);
+  void append_trailers(Buffer& output) const;
 
   BodyFraming framing_ = BodyFraming::none;
   bool rechunk_ = false;
   bool complete_ = true;
   uint64_t remaining_ = 0;
   uint64_t bytes_ = 0;
+  uint64_t consumed_ = 0;
   HttpParser* parser_ = nullptr;
+  const HeaderEdits* edits_ = nullptr;
 };
 
 }  // namespace longsplice

@@ -5,6 +5,7 @@
 
 #include "exchange.h"
 #include "listener.h"
+#include "proxy_protocol.h"
 #include "worker.h"
 
 namespace longsplice {
@@ -30,10 +31,12 @@ Downstream::Downstream(Worker& worker, Listener& listener, const SocketAddress& 
 
 Downstream::~Downstream() = default;
 
-void Downstream::start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer) {
+void Downstream::start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer,
+                       bool awaits_proxy_header) {
   auto* connection = new Downstream(worker, listener, peer);
   connection->stream_.attach(std::move(fd));
   connection->quiet_since_ = worker.poller().now();
+  connection->awaits_proxy_header_ = awaits_proxy_header;
   connection->arm(worker.snapshot()->timeouts.header);
   if (!worker.poller().add(connection->stream_.fd(), *connection)) connection->close();
 }
@@ -86,6 +89,7 @@ bool Downstream::step_reading_head() {
   // answers here.
   if (stream_.blocked()) return false;
   if (std::exchange(flushing_, false)) arm(worker_.snapshot()->timeouts.idle);
+  if (awaits_proxy_header_ && !read_proxy_header()) return false;
   if (!exchange_) {
     if (input_.empty() && !stream_.readable()) return false;
     begin_exchange();
@@ -103,6 +107,40 @@ bool Downstream::step_reading_head() {
     case Exchange::HeadResult::moved_on:
       return true;
   }
+  return false;
+}
+
+// True when the header is complete. One that is malformed, or missing where it was agreed upon, ends the connection:
+// what follows cannot be trusted to be what it seems.
+bool Downstream::read_proxy_header() {
+  constexpr size_t kReceiveBytes = 4096;
+  for (;;) {
+    size_t received = 0;
+    char* room = input_.reserve(kReceiveBytes);
+    const Stream::Read result = stream_.receive(room, input_.room(), received);
+    if (result == Stream::Read::would_block) {
+      if (input_.empty()) input_.release();
+      return false;
+    }
+    if (result != Stream::Read::data) break;
+    input_.commit(received);
+    ProxyHeader header;
+    size_t used = 0;
+    const ProxyStatus status = longsplice::read_proxy_header(input_.view(), header, used);
+    if (status == ProxyStatus::need_more) continue;
+    if (status == ProxyStatus::invalid) {
+      worker_.host().log(LogLevel::warn, "no valid PROXY header from " + client_address_);
+      break;
+    }
+    input_.consume(used);
+    awaits_proxy_header_ = false;
+    if (header.has_source) {
+      client_address_ = header.host;
+      client_port_ = header.port;
+    }
+    return true;
+  }
+  close();
   return false;
 }
 

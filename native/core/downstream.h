@@ -22,7 +22,8 @@ class Downstream final : public Pollable, public Timer {
   static const char* state_name(State state);
 
   // Takes over an accepted socket. The object owns itself and ends with the connection.
-  static void start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer);
+  static void start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer,
+                    bool awaits_proxy_header);
   ~Downstream() override;
 
   void on_events(uint32_t events) override;
@@ -63,6 +64,7 @@ class Downstream final : public Pollable, public Timer {
   bool step_reading_head();
   bool step_draining();
   void begin_exchange();
+  bool read_proxy_header();
   void start_draining();
 
   Worker& worker_;
@@ -77,6 +79,7 @@ class Downstream final : public Pollable, public Timer {
   uint16_t client_port_;
   State state_ = State::accepted;
   bool linger_ = false;
+  bool awaits_proxy_header_ = false;
   bool flushing_ = false;  // the last answer is not taken by the client yet
 };
 

@@ -62,11 +62,14 @@ class Exchange {
   void leave_queue();
   const Backend* find_backend(uint32_t slot) const;
   bool connect();
+  Upstream* open_upstream();
+  bool may_reuse() const;
   void drop_upstream();
 
   // exchange_forward.cc
   void start_request();
   void write_request_head(Buffer& out);
+  void write_proxy_protocol(Buffer& out);
   bool pump_request();
   bool pump_response();
   bool read_response_head();
@@ -79,6 +82,7 @@ class Exchange {
   bool client_keeps_open() const;
   void account_bytes();
   void note_progress();
+  void note_request_progress(uint64_t bytes);
 
   // exchange_end.cc
   void upstream_failed(Failure failure);
@@ -92,6 +96,8 @@ class Exchange {
   std::string_view method() const;
   std::string_view target() const { return target_; }
   bool idempotent() const;
+  // Who sent the request, as far as we believe what we are told.
+  const std::string& client_address() const;
 
   Downstream& client_;
   Worker& worker_;
@@ -111,9 +117,11 @@ class Exchange {
   std::string host_storage_;
   std::string target_storage_;
   std::string id_;
+  std::string original_client_;  // as a trusted proxy says
   uint64_t started_ns_ = 0;
   bool head_complete_ = false;
   bool asks_upgrade_ = false;
+  bool peer_trusted_ = false;
 
   // The choice.
   const HeaderRules* rules_ = nullptr;
@@ -140,6 +148,7 @@ class Exchange {
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
   uint64_t upstream_idle_ms_ = 0;
+  uint64_t request_progress_ = 0;  // bytes since the timer was last armed
   bool replayable_ = true;
   bool upstream_write_failed_ = false;
   bool response_started_ = false;  // a byte of the final head was handed to the client's connection

@@ -12,6 +12,7 @@ namespace longsplice {
 
 namespace {
 
+// How often a request is sent at most; attempts that did not get as far as a connection do not end it.
 constexpr uint32_t kMaxAttempts = 4;
 // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
 constexpr uint32_t kClientClosedRequest = 499;
@@ -47,6 +48,10 @@ std::string_view reason_phrase(uint32_t status) {
 
 std::string_view Exchange::method() const { return llhttp::llhttp_method_name(request_.method); }
 
+const std::string& Exchange::client_address() const {
+  return original_client_.empty() ? client_.client_address() : original_client_;
+}
+
 // RFC 9110, 9.2.2.
 bool Exchange::idempotent() const {
   static constexpr std::array<std::string_view, 6> kMethods{"GET",    "HEAD",    "PUT",
@@ -59,7 +64,7 @@ TemplateValues Exchange::template_values() {
   thread_local std::string port;
   port = std::to_string(client_.client_port());
   return {
-      .client_address = client_.client_address(),
+      .client_address = client_address(),
       .client_port = port,
       .request_id = id_,
       .host = authority_,
@@ -113,11 +118,12 @@ void Exchange::upstream_failed(Failure failure) {
 }
 
 bool Exchange::may_retry(Failure failure) const {
-  if (attempts_ + 1 >= kMaxAttempts || failure == Failure::response_timeout) return false;
+  if (failure == Failure::response_timeout) return false;
   // An interim response has reached the client: the story cannot be told again from the beginning.
   if (interim_responses_ > 0) return false;
+  // Every backend is asked at most once, and a backend that was not reached has seen nothing.
   if (failure == Failure::connect || failure == Failure::connect_timeout) return true;
-  return idempotent() && replayable_;
+  return idempotent() && replayable_ && attempts_ + 1 < kMaxAttempts;
 }
 
 void Exchange::answer(uint32_t status, std::string_view detail) {
@@ -205,14 +211,13 @@ void Exchange::timed_out() {
 void Exchange::record(uint32_t status) {
   if (std::exchange(recorded_, true)) return;
   const uint64_t end = monotonic_ns();
-  const uint64_t begin = head_complete_ ? head_done_ns_ : started_ns_;
-  const uint64_t duration_us = (end - begin) / 1000;
-  const uint64_t head_us = response_head_ns_ != 0 ? (response_head_ns_ - begin) / 1000 : 0;
+  const uint64_t duration_us = (end - started_ns_) / 1000;
+  const uint64_t head_us = response_head_ns_ != 0 ? (response_head_ns_ - sent_ns_) / 1000 : 0;
   Stats& stats = worker_.stats();
   const bool routed = route_ != UINT32_MAX;
   const uint32_t backend = backend_ != nullptr ? backend_->id : RequestKey::kNoBackend;
   stats.requests[{routed ? snapshot_->route_ids[route_] : RequestKey::kNoRoute, backend, status}]++;
-  stats.request_seconds.observe(static_cast<double>(end - begin) * 1e-9);
+  stats.request_seconds.observe(static_cast<double>(end - started_ns_) * 1e-9);
   if (pool_ != nullptr && backend_ != nullptr && pool_->wants_done) {
     worker_.host().exchange_done({
         .pool = *pool_,
@@ -220,7 +225,7 @@ void Exchange::record(uint32_t status) {
         .status = status_,
         .ok = status_ != 0 && status_ < 500 && response_body_.complete(),
         .head_micros = head_us,
-        .total_micros = duration_us,
+        .total_micros = (end - head_done_ns_) / 1000,
         .bytes = response_body_.bytes(),
     });
   }
@@ -234,7 +239,7 @@ void Exchange::record(uint32_t status) {
   const bool combined = format == AccessLogFormat::combined;
   worker_.access_log().write(
       format, {
-                  .client = client_.client_address(),
+                  .client = client_address(),
                   .client_port = client_.client_port(),
                   .method = head_complete_ ? method() : std::string_view("-"),
                   .target = head_complete_ ? request_.text(request_.target) : std::string_view("-"),

@@ -36,11 +36,12 @@ void append_field(Buffer& out, std::string_view name, std::string_view value) {
 }
 
 void append_fields(Buffer& out, const MessageHead& head, const FieldSummary& summary,
-                   const HeaderEdits& edits, bool keep_length) {
+                   const HeaderEdits& edits, bool keep_length, bool keep_forwarding = true) {
   for (const HeaderField& field : head.fields) {
     if (is_hop_by_hop(field.id)) continue;
     if (field.id == HeaderId::host && summary.host_count > 0) continue;
     if (field.id == HeaderId::content_length && !keep_length) continue;
+    if (!keep_forwarding && is_forwarding_field(field.id)) continue;
     const std::string_view name = head.name(field);
     if (field.id == HeaderId::other && !summary.listed.empty() && summary.lists(name)) continue;
     if (edits.replaces(name)) continue;
@@ -72,9 +73,11 @@ void Exchange::start_request() {
   worker_.load().add(backend_->slot, LoadField::requests, 1);
   upstream_->parser().start(HttpParser::Kind::response, &response_,
                             {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+  write_proxy_protocol(upstream_->stream().output());
   write_request_head(upstream_->stream().output());
   const BodyFraming framing = request_framing(request_fields_);
-  request_body_.start(framing, request_fields_.length, framing == BodyFraming::chunked, &request_parser_);
+  request_body_.start(framing, request_fields_.length, framing == BodyFraming::chunked, &request_parser_,
+                      &rules_->request);
   accounted_upstream_ = 0;
   size_t used = 0;
   const BodyPump::Status status =
@@ -83,6 +86,15 @@ void Exchange::start_request() {
   if (status == BodyPump::Status::malformed) return answer(400, request_parser_.reason());
   if (!upstream_->stream().flush()) upstream_write_failed_ = true;
   note_progress();
+}
+
+void Exchange::write_proxy_protocol(Buffer& out) {
+  if (pool_->proxy_protocol == ProxyProtocol::none) return;
+  std::string header;
+  const auto source = SocketAddress::from_ip(client_address(), client_.client_port());
+  write_proxy_header(header, pool_->proxy_protocol, source.value_or(SocketAddress()),
+                     SocketAddress::local_of(client_.stream().fd()));
+  out.append(header);
 }
 
 void Exchange::write_request_head(Buffer& out) {
@@ -96,7 +108,12 @@ void Exchange::write_request_head(Buffer& out) {
     const bool has_host = request_fields_.host_count > 0 || !authority_.empty();
     append_field(out, "host", has_host ? authority_ : std::string_view(backend_->name));
   }
-  append_fields(out, request_, request_fields_, edits, true);
+  const ForwardingRules& forwarding = snapshot_->forwarding;
+  append_fields(out, request_, request_fields_, edits, true, !forwarding.active);
+  if (forwarding.active) {
+    const ForwardingFacts facts{client_.client_address(), authority_, peer_trusted_};
+    append_forwarding_fields(out, request_, forwarding, facts, edits);
+  }
   if (!edits.set.empty()) append_edits(out, edits, template_values());
   if (request_fields_.chunked) append_field(out, "transfer-encoding", "chunked");
   if (asks_upgrade_) {
@@ -111,7 +128,10 @@ bool Exchange::step_forwarding() {
     client_gone();
     return true;
   }
+  const bool was_tunnel = tunnel_;
   if (!pump_request() || !pump_response()) return true;
+  // What the client sent ahead of the 101 raised its edge already.
+  if (tunnel_ && !was_tunnel && !pump_request()) return true;
   account_bytes();
   if (tunnel_) {
     if (request_body_.complete() && !upstream_->stream().blocked()) upstream_->stream().shut_down_sending();
@@ -131,12 +151,12 @@ bool Exchange::pump_request() {
     if (!upstream_->stream().flush()) upstream_write_failed_ = true;
     return true;
   }
-  const uint64_t before = request_body_.bytes();
+  const uint64_t before = request_body_.consumed();
   const BodyPump::Status status =
       request_body_.run(client_.stream(), client_.input(), upstream_->stream(), worker_.engine());
-  if (request_body_.bytes() != before) {
+  if (request_body_.consumed() != before) {
     replayable_ = false;
-    note_progress();
+    note_request_progress(request_body_.consumed() - before);
   }
   switch (status) {
     case BodyPump::Status::complete:
@@ -238,7 +258,7 @@ bool Exchange::read_response_head() {
 }
 
 bool Exchange::forward_response_head(std::string_view bytes, size_t& used) {
-  if (response_.major != 1 || !bytes.starts_with("HTTP/1.")) return false;
+  if (response_.major != 1 || !bytes.starts_with("HTTP/1.") || response_.status < 100) return false;
   const uint16_t status = response_.status;
   used = response_.length;
   if (status == 101) {
@@ -302,8 +322,10 @@ bool Exchange::start_response(const FieldSummary& fields, std::string_view rest,
     // What the client sent behind its request already belongs to the new protocol.
     request_body_.feed(request_bytes_.view().substr(request_used_), upstream_->stream(), early);
     request_used_ += early;
+    request_body_.feed(client_.input().view(), upstream_->stream(), early);
+    client_.input().release();
   } else {
-    response_body_.start(framing, fields.length, rechunk, &upstream_->parser());
+    response_body_.start(framing, fields.length, rechunk, &upstream_->parser(), &rules_->response);
   }
   size_t body = 0;
   const BodyPump::Status fed = response_body_.feed(rest, client_.stream(), body);
@@ -346,6 +368,17 @@ void Exchange::account_bytes() {
   stats.bytes_upstream += request_body_.bytes() - std::exchange(accounted_upstream_, request_body_.bytes());
   stats.bytes_downstream +=
       response_body_.bytes() - std::exchange(accounted_downstream_, response_body_.bytes());
+}
+
+// A client that trickles its body must not keep a backend busy for ever: until the backend answers, only this many bytes
+// buy it another `timeouts.stream`.
+void Exchange::note_request_progress(uint64_t bytes) {
+  constexpr uint64_t kLeastBytesPerSecond = 100;
+  request_progress_ += bytes;
+  const bool enough = request_progress_ * 1000 >= kLeastBytesPerSecond * snapshot_->timeouts.stream;
+  if (status_ == 0 && !request_body_.complete() && !enough) return;
+  request_progress_ = 0;
+  note_progress();
 }
 
 // Which timeout runs now.

@@ -1,5 +1,8 @@
 // Reading and judging the request head.
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <charconv>
 
 #include "exchange.h"
 #include "host.h"
@@ -13,13 +16,41 @@ namespace {
 constexpr size_t kReceiveBytes = 4096;
 constexpr const char* kVersions = "only HTTP/1.0 and HTTP/1.1 are supported";
 
-bool is_host_char(char c) {
-  // RFC 3986, 3.2.2: reg-name, IP-literal and a port. No user information, no path.
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
-  return std::string_view("-._~!$&'()*+,;=:[]%").find(c) != std::string_view::npos;
+bool names_h2c(std::string_view upgrade) {
+  bool found = false;
+  for_each_token(upgrade, [&](std::string_view protocol) { found = found || iequals(protocol, "h2c"); });
+  return found;
 }
 
-bool is_valid_host(std::string_view host) { return std::ranges::all_of(host, is_host_char); }
+bool is_reg_name_char(char c) {
+  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
+  return std::string_view("-._~!$&'()*+,;=%").find(c) != std::string_view::npos;
+}
+
+bool is_valid_port(std::string_view port) {
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return port.empty() || (error == std::errc{} && end == port.data() + port.size());
+}
+
+// RFC 3986, 3.2.2 and 3.2.3: an IP literal in brackets or a name, then perhaps a port. No user information.
+bool is_valid_authority(std::string_view authority) {
+  std::string_view port;
+  if (authority.starts_with('[')) {
+    const size_t close = authority.find(']');
+    if (close == std::string_view::npos) return false;
+    in6_addr parsed;
+    const std::string literal(authority.substr(1, close - 1));
+    if (inet_pton(AF_INET6, literal.c_str(), &parsed) != 1) return false;
+    port = authority.substr(close + 1);
+    if (!port.empty() && port.front() != ':') return false;
+  } else {
+    const size_t colon = std::min(authority.find(':'), authority.size());
+    if (colon == 0 || !std::ranges::all_of(authority.substr(0, colon), is_reg_name_char)) return false;
+    port = authority.substr(colon);
+  }
+  return port.empty() || is_valid_port(port.substr(1));
+}
 
 }  // namespace
 
@@ -87,13 +118,19 @@ Exchange::HeadResult Exchange::on_head() {
   if (request_fields_.error != nullptr) return refuse(400, request_fields_.error);
   if (request_fields_.host_count > 1) return refuse(400, "more than one Host field");
   if (request_fields_.host_count == 0 && request_.minor >= 1) return refuse(400, "no Host field");
-  if (!is_valid_host(request_fields_.host)) return refuse(400, "invalid Host field");
+  // An empty Host is what a client sends for a target without an authority (RFC 9112, 3.2).
+  if (!request_fields_.host.empty() && !is_valid_authority(request_fields_.host)) {
+    return refuse(400, "invalid Host field");
+  }
   if (method() == "CONNECT") return refuse(405, "CONNECT is not allowed");
   if (!read_target()) return refuse(400, "invalid request target");
   // An h2c tunnel would carry requests that nobody routed or judged.
   asks_upgrade_ = request_.minor >= 1 && request_fields_.connection_upgrade &&
-                  !request_fields_.upgrade.empty() && !iequals(request_fields_.upgrade, "h2c");
+                  !request_fields_.upgrade.empty() && !names_h2c(request_fields_.upgrade);
   host_ = normalize_host(authority_, host_storage_);
+  const ForwardingRules& forwarding = snapshot_->forwarding;
+  peer_trusted_ = forwarding.active && forwarding.trusted.contains(client_.client_address());
+  if (peer_trusted_) original_client_ = original_client(request_, forwarding);
 
   std::string path_storage;
   const std::string_view path = normalize_path(target_.substr(0, target_.find('?')), path_storage);
@@ -142,11 +179,12 @@ bool Exchange::read_target() {
   authority_ = rest.substr(0, end);
   target_ = rest.substr(end);
   if (!target_.starts_with('/')) {
-    // The path is empty: "http://host" or "http://host?query".
-    target_storage_ = "/" + std::string(target_);
+    // The path is empty: "http://host" or "http://host?query"; for OPTIONS see RFC 9112, 3.2.4.
+    const bool whole_server = target_.empty() && method() == "OPTIONS";
+    target_storage_ = (whole_server ? "*" : "/") + std::string(target_);
     target_ = target_storage_;
   }
-  return !authority_.empty() && is_valid_host(authority_);
+  return is_valid_authority(authority_);
 }
 
 }  // namespace longsplice

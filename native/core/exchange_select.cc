@@ -37,7 +37,7 @@ void Exchange::choose() {
       .target = target_,
       .path_length = static_cast<uint32_t>(path.size()),
       .host = host_,
-      .client_address = client_.client_address(),
+      .client_address = client_address(),
       .attempt = attempts_,
       .token = token,
       .candidates = {slots.data(), count},
@@ -45,6 +45,7 @@ void Exchange::choose() {
   if (slot == Host::kPending) {
     token_ = token;
     worker_.await_decision(token, client_);
+    client_.arm(snapshot_->timeouts.connect);
     return;
   }
   use(slot);
@@ -105,13 +106,13 @@ void Exchange::leave_queue() {
 
 bool Exchange::connect() {
   client_.set_state(Downstream::State::connecting);
-  upstream_ = avoid_reuse_ ? nullptr : worker_.idle_set().take(backend_->slot);
+  upstream_ = may_reuse() ? worker_.idle_set().take(backend_->slot) : nullptr;
   // A request that must not be sent twice is worth a system call that finds a FIN which is not reported yet.
-  while (upstream_ != nullptr && !idempotent() && !upstream_->still_open()) {
+  while (upstream_ != nullptr && !idempotent() && !upstream_->stream().quiet()) {
     upstream_->dispose();
     upstream_ = worker_.idle_set().take(backend_->slot);
   }
-  if (upstream_ == nullptr) upstream_ = Upstream::connect(worker_, *backend_);
+  if (upstream_ == nullptr) upstream_ = open_upstream();
   if (upstream_ == nullptr) return false;
   upstream_->assign(this);
   if (!upstream_->connected()) {
@@ -120,6 +121,17 @@ bool Exchange::connect() {
   }
   start_request();
   return true;
+}
+
+// A connection that began with a PROXY header speaks for one client, and the original destination is the client's.
+bool Exchange::may_reuse() const {
+  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none && !backend_->original_destination;
+}
+
+Upstream* Exchange::open_upstream() {
+  if (!backend_->original_destination) return Upstream::connect(worker_, backend_->slot, backend_->address);
+  const auto destination = SocketAddress::original_destination_of(client_.stream().fd());
+  return destination ? Upstream::connect(worker_, backend_->slot, *destination) : nullptr;
 }
 
 bool Exchange::step_connecting() {

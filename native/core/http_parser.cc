@@ -95,6 +95,7 @@ void HttpParser::start(Kind kind, MessageHead* head, HeadLimits limits) {
   limit_ = Limit::none;
   in_body_ = in_trailer_value_ = message_complete_ = false;
   trailers_.clear();
+  trailer_bytes_ = 0;
   trailer_name_.clear();
   trailer_value_.clear();
   head->clear();
@@ -161,14 +162,15 @@ bool HttpParser::version_unknown() const {
 }
 
 bool HttpParser::trailers_fit() const {
-  return trailers_.size() + trailer_name_.size() + trailer_value_.size() < limits_.bytes;
+  return trailer_bytes_ + trailer_name_.size() + trailer_value_.size() < limits_.bytes;
 }
 
 // Fields that frame or route a message must not be smuggled in behind its body (RFC 9110, 6.5.1).
 void HttpParser::finish_trailer_value() {
   if (classify_header(trailer_name_) == HeaderId::other) {
-    trailers_.append(trailer_name_).append(": ").append(trim_ows(trailer_value_)).append("\r\n");
+    trailers_.emplace_back(trailer_name_, trim_ows(trailer_value_));
   }
+  trailer_bytes_ += trailer_name_.size() + trailer_value_.size() + 4;
   trailer_name_.clear();
   trailer_value_.clear();
   in_trailer_value_ = false;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "llhttp_abi.h"
@@ -42,8 +43,8 @@ class HttpParser {
   bool version_unknown() const;
   bool head_too_large() const { return limit_ == Limit::head; }
 
-  // The trailer section as it may be forwarded: "name: value CRLF" for each field.
-  const std::string& trailers() const { return trailers_; }
+  // The fields of the trailer section that may be forwarded.
+  const std::vector<std::pair<std::string, std::string>>& trailers() const { return trailers_; }
 
  private:
   enum class Limit : uint8_t { none, target, head };
@@ -58,7 +59,8 @@ class HttpParser {
   const char* base_ = nullptr;
   const char* reason_ = "";
   std::vector<std::string_view>* pieces_ = nullptr;
-  std::string trailers_;
+  std::vector<std::pair<std::string, std::string>> trailers_;
+  size_t trailer_bytes_ = 0;
   std::string trailer_name_;
   std::string trailer_value_;
   HeadLimits limits_{};

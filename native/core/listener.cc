@@ -16,8 +16,8 @@ constexpr uint64_t kPauseMs = 20;
 constexpr uint64_t kComplaintIntervalMs = 5000;
 }  // namespace
 
-Listener::Listener(Worker& worker, Fd fd, std::string name)
-    : worker_(worker), fd_(std::move(fd)), name_(std::move(name)) {
+Listener::Listener(Worker& worker, Fd fd, std::string name, CidrSet proxy_from)
+    : worker_(worker), fd_(std::move(fd)), proxy_from_(std::move(proxy_from)), name_(std::move(name)) {
   worker_.poller().add(fd_.get(), *this);
 }
 
@@ -37,24 +37,30 @@ void Listener::on_events(uint32_t) {
 }
 
 Listener::Outcome Listener::accept_one() {
-  if (!worker_.may_accept()) return Outcome::full;
+  if (!worker_.may_accept()) {
+    complain("as many connections are open as may be (limits.connections, or half the descriptors)");
+    return Outcome::full;
+  }
   SocketAddress peer;
   Fd fd(accept4(fd_.get(), peer.get(), peer.length_out(), SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) {
     // A connection that was reset while it waited is not an end of the queue (accept(2), "Error handling").
     if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) return Outcome::accepted;
     if (errno == EAGAIN) return Outcome::empty;
-    if (worker_.poller().now() - last_complaint_ >= kComplaintIntervalMs) {
-      last_complaint_ = worker_.poller().now();
-      worker_.host().log(LogLevel::error, "cannot accept on " + name_ + ": " + std::strerror(errno) +
-                                              "; waiting connections stay queued");
-    }
+    complain(std::string("cannot accept: ") + std::strerror(errno));
     return Outcome::full;
   }
   accepted_++;
   active_++;
-  Downstream::start(worker_, *this, std::move(fd), peer);
+  Downstream::start(worker_, *this, std::move(fd), peer, proxy_from_.contains(peer));
   return Outcome::accepted;
+}
+
+void Listener::complain(const std::string& what) {
+  const uint64_t now = worker_.poller().now();
+  if (last_complaint_ != 0 && now - last_complaint_ < kComplaintIntervalMs) return;
+  last_complaint_ = now;
+  worker_.host().log(LogLevel::error, name_ + ": " + what + "; new connections wait in the kernel's queue");
 }
 
 // The socket stays readable without a new edge, so going on is the timer's task. Waiting beats spinning: descriptors

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cidr_set.h"
 #include "poller.h"
 
 namespace longsplice {
@@ -12,7 +13,8 @@ class Worker;
 // Accepts connections for one address. Bounded per turn, so that listeners and connections take turns.
 class Listener final : public Pollable, public Timer {
  public:
-  Listener(Worker& worker, Fd fd, std::string name);
+  // `proxy_from`: peers that must begin with a PROXY header.
+  Listener(Worker& worker, Fd fd, std::string name, CidrSet proxy_from);
 
   void on_events(uint32_t events) override;
   // Accepts what waits in the queue, then closes: a connection in the queue of a closed socket would be reset.
@@ -28,10 +30,12 @@ class Listener final : public Pollable, public Timer {
   enum class Outcome : uint8_t { accepted, empty, full };
   Outcome accept_one();
   void pause();
+  void complain(const std::string& what);
   void on_timeout() override;
 
   Worker& worker_;
   Fd fd_;
+  CidrSet proxy_from_;
   std::string name_;
   uint64_t accepted_ = 0;
   uint64_t active_ = 0;

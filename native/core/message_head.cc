@@ -15,14 +15,20 @@ HeaderId classify_header(std::string_view name) {
     case 7:
       if (iequals(name, "upgrade")) return HeaderId::upgrade;
       return iequals(name, "trailer") ? HeaderId::trailer : HeaderId::other;
+    case 9:
+      return iequals(name, "forwarded") ? HeaderId::forwarded : HeaderId::other;
     case 10:
       if (iequals(name, "connection")) return HeaderId::connection;
       return iequals(name, "keep-alive") ? HeaderId::keep_alive : HeaderId::other;
     case 14:
       return iequals(name, "content-length") ? HeaderId::content_length : HeaderId::other;
+    case 15:
+      return iequals(name, "x-forwarded-for") ? HeaderId::x_forwarded_for : HeaderId::other;
     case 16:
+      if (iequals(name, "x-forwarded-host")) return HeaderId::x_forwarded_host;
       return iequals(name, "proxy-connection") ? HeaderId::proxy_connection : HeaderId::other;
     case 17:
+      if (iequals(name, "x-forwarded-proto")) return HeaderId::x_forwarded_proto;
       return iequals(name, "transfer-encoding") ? HeaderId::transfer_encoding : HeaderId::other;
     default:
       return HeaderId::other;

@@ -21,6 +21,10 @@ enum class HeaderId : uint8_t {
   trailer,
   transfer_encoding,
   upgrade,
+  forwarded,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_proto,
 };
 
 HeaderId classify_header(std::string_view name);

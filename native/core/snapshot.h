@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "address.h"
+#include "forwarding.h"
 #include "header_rules.h"
+#include "proxy_protocol.h"
 #include "router.h"
 
 namespace longsplice {
@@ -18,6 +20,8 @@ struct Backend {
   uint32_t id;  // names it in the counters; never given to another backend, as a slot may be
   SocketAddress address;
   std::string name;  // as in the configuration: labels of metrics and logs
+  // Where the client wanted to go before a packet filter redirected it here; `address` is empty then.
+  bool original_destination = false;
 };
 
 struct Pool {
@@ -26,6 +30,7 @@ struct Pool {
   std::vector<Backend> backends;
   std::vector<std::string> needed_headers;  // lowercase; only these reach the policies
   bool wants_done = false;
+  ProxyProtocol proxy_protocol = ProxyProtocol::none;  // said to the backends
 };
 
 struct Timeouts {
@@ -47,6 +52,7 @@ struct Snapshot {
   std::vector<Pool> pools;
   Timeouts timeouts{};
   Limits limits{};
+  ForwardingRules forwarding;
   AccessLogFormat access_log = AccessLogFormat::off;
 };
 

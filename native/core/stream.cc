@@ -56,6 +56,13 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
   return Read::failed;
 }
 
+bool Stream::quiet() {
+  char byte;
+  if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN) return false;
+  readable_ = false;
+  return true;
+}
+
 bool Stream::send(std::span<const iovec> pieces) {
   std::array<iovec, kPiecesPerCall + 1> vector;
   size_t next = 0;

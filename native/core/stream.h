@@ -41,6 +41,8 @@ class Stream {
   // The kernel takes no more for now; `note_events` tells when it does again.
   bool blocked() const { return !output_.empty(); }
   bool readable() const { return readable_; }
+  // Asks the kernel: neither bytes nor a FIN are waiting.
+  bool quiet();
   // The peer sent FIN or RST; bytes that came before it may still be unread.
   bool peer_closed() const { return peer_closed_; }
   // The connection failed (RST, timeout): nothing can be sent any more.

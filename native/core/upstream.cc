@@ -12,19 +12,19 @@
 
 namespace longsplice {
 
-Upstream* Upstream::connect(Worker& worker, const Backend& backend) {
-  Fd fd(socket(backend.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& address) {
+  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return nullptr;
-  if (backend.address.family() != AF_UNIX) {
+  if (address.family() != AF_UNIX) {
     const int one = 1;
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   }
-  const int result = ::connect(fd.get(), backend.address.get(), backend.address.length());
+  const int result = ::connect(fd.get(), address.get(), address.length());
   if (result != 0 && errno != EINPROGRESS) return nullptr;
-  auto* upstream = new Upstream(worker, backend.slot);
+  auto* upstream = new Upstream(worker, slot);
   upstream->connected_ = result == 0;
   upstream->stream_.attach(std::move(fd));
-  worker.load().add(backend.slot, LoadField::connections, 1);
+  worker.load().add(slot, LoadField::connections, 1);
   if (!worker.poller().add(upstream->stream_.fd(), *upstream)) {
     upstream->dispose();
     return nullptr;
@@ -52,16 +52,13 @@ void Upstream::check_connect() {
   connected_ = error == 0 && !stream_.broken();
 }
 
-bool Upstream::still_open() const {
-  char byte;
-  return ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 void Upstream::become_idle(uint64_t limit_ms) {
   exchange_ = nullptr;
   reused_ = true;
   input_.release();
-  if (limit_ms == 0 || stream_.readable() || !worker_.idle_set().add(*this)) return dispose();
+  // A body that was read to its exact length leaves it open whether something follows.
+  const bool quiet = !stream_.readable() || stream_.quiet();
+  if (limit_ms == 0 || !quiet || !worker_.idle_set().add(*this)) return dispose();
   idle_ = true;
   worker_.poller().arm(*this, limit_ms);
 }

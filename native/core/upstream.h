@@ -16,7 +16,7 @@ class Worker;
 class Upstream final : public Pollable, public Timer {
  public:
   // Starts to connect. nullptr when that failed at once.
-  static Upstream* connect(Worker& worker, const Backend& backend);
+  static Upstream* connect(Worker& worker, uint32_t slot, const SocketAddress& address);
   ~Upstream() override;
 
   void on_events(uint32_t events) override;
@@ -28,8 +28,6 @@ class Upstream final : public Pollable, public Timer {
   bool connected() const { return connected_; }
   // It served an exchange before, so the backend may be about to close it.
   bool reused() const { return reused_; }
-  // Looks for a FIN that has come but was not reported yet.
-  bool still_open() const;
 
   void assign(Exchange* exchange) { exchange_ = exchange; }
   // After a whole exchange: `limit_ms` is how long the backend keeps it open.

@@ -10,6 +10,7 @@ namespace longsplice {
 namespace {
 
 std::atomic<uint32_t> process_connections{0};
+std::atomic<uint32_t> connection_cap{UINT32_MAX};
 
 // Access log lines of a quiet proxy are handed over at least this often; queued requests look this often for places
 // that other workers freed.
@@ -85,8 +86,9 @@ void Worker::apply(SnapshotPtr snapshot) {
   snapshot_ = std::move(snapshot);
 }
 
-void Worker::listen(Fd fd, std::string name) {
-  listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd), std::move(name)));
+void Worker::listen(Fd fd, std::string name, CidrSet proxy_from) {
+  listeners_.push_back(
+      std::make_unique<Listener>(*this, std::move(fd), std::move(name), std::move(proxy_from)));
 }
 
 void Worker::drain() {
@@ -135,8 +137,13 @@ void Worker::remove_connection(Downstream& connection) {
 }
 
 bool Worker::may_accept() const {
+  const uint32_t open = process_connections.load(std::memory_order_relaxed);
   const uint32_t limit = snapshot_->limits.connections;
-  return limit == 0 || process_connections.load(std::memory_order_relaxed) < limit;
+  return (limit == 0 || open < limit) && open < connection_cap.load(std::memory_order_relaxed);
+}
+
+void Worker::set_connection_cap(uint32_t connections) {
+  connection_cap.store(connections, std::memory_order_relaxed);
 }
 
 bool Worker::enqueue(uint32_t policy, Downstream& connection) {

@@ -36,7 +36,7 @@ class Worker {
 
   // Serves by this configuration from the next request on.
   void apply(SnapshotPtr snapshot);
-  void listen(Fd fd, std::string name);
+  void listen(Fd fd, std::string name, CidrSet proxy_from);
   // Stops accepting; connections end after their current exchange. `Host::drained` follows.
   void drain();
   // Ends everything at once.
@@ -62,6 +62,8 @@ class Worker {
   void remove_connection(Downstream& connection);
   // Connections of the whole process against `limits.connections`.
   bool may_accept() const;
+  // What the descriptors of the process suffice for; counts besides `limits.connections`.
+  static void set_connection_cap(uint32_t connections);
 
   uint32_t next_token() { return ++next_token_; }
   void await_decision(uint32_t token, Downstream& connection) { deciding_[token] = &connection; }

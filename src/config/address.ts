@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import ipaddr from "ipaddr.js";
-import { type Address, formatAddress } from "../pools/index.js";
+import { type Address, type BackendAddress, formatAddress } from "../pools/index.js";
 import { InvalidValue } from "./problem.js";
 
-export { type Address, formatAddress } from "../pools/index.js";
+export { type Address, type BackendAddress, formatAddress } from "../pools/index.js";
 
 /** What `:port` stands for where everybody's address would be unsafe or mean nothing. */
 export const LOOPBACK = "127.0.0.1";
@@ -31,13 +31,10 @@ export function parseAddress(text: string, anyHost = "0.0.0.0"): Address {
 /**
  * Reads the address of a backend; `:port` is on this machine.
  *
- * @throws InvalidValue LS_CONFIG_ADDRESS, LS_CONFIG_NOT_BUILT
+ * @throws InvalidValue LS_CONFIG_ADDRESS
  */
-export function parseBackendAddress(text: string): Address {
-  if (text === "original-destination") {
-    const why = "transparent forwarding to the original destination is not in this version";
-    throw new InvalidValue("LS_CONFIG_NOT_BUILT", `${why}, expected the address of a backend`);
-  }
+export function parseBackendAddress(text: string): BackendAddress {
+  if (text === "original-destination") return { kind: text };
   const address = parseAddress(text, LOOPBACK);
   if (address.kind === "unix" || address.port > 0) return address;
   throw new InvalidValue(
@@ -46,9 +43,30 @@ export function parseBackendAddress(text: string): Address {
   );
 }
 
+/**
+ * Reads a range of addresses, `10.0.0.0/8`, or a single one; comes back in canonical spelling.
+ *
+ * @throws InvalidValue LS_CONFIG_VALUE
+ */
+export function parseRange(text: string): string {
+  const [host = "", prefix, ...more] = text.split("/");
+  const valid = ipaddr.IPv4.isValidFourPartDecimal(host) || ipaddr.IPv6.isValid(host);
+  const bits = host.includes(":") ? 128 : 32;
+  const fits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  if (!valid || !fits || more.length > 0 || host.includes("%")) {
+    const expected =
+      "expected an address with an optional prefix length, for example 10.0.0.0/8 or 2001:db8::/32";
+    throw new InvalidValue(
+      "LS_CONFIG_VALUE",
+      `${JSON.stringify(text)} is not a range of addresses, ${expected}`,
+    );
+  }
+  return `${ipaddr.parse(host).toString()}/${prefix ?? bits}`;
+}
+
 /** The same address with the path of a Unix socket made absolute. */
-export function resolveAddress(address: Address, folder: string): Address {
-  return address.kind === "unix" ? { kind: "unix", path: resolve(folder, address.path) } : address;
+export function resolveAddress<A extends BackendAddress>(address: A, folder: string): A {
+  return address.kind === "unix" ? { ...address, path: resolve(folder, address.path) } : address;
 }
 
 /** Whether only programs on this machine can reach the address. Of names only `localhost` is taken to be local. */

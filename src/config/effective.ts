@@ -10,7 +10,10 @@ export function effectiveConfig(file: ConfigFile, folder: string): Config {
   const { admin } = file;
   return deepFreeze({
     ...file,
-    listeners: file.listeners.map(({ address }) => ({ address: resolveAddress(address, folder) })),
+    listeners: file.listeners.map((listener) => ({
+      ...listener,
+      address: resolveAddress(listener.address, folder),
+    })),
     routes: file.routes.map((route) => effectiveRoute(route, file.forward)),
     pools: new Map(
       Object.entries(file.pools).map(([name, pool]) => [name, effectivePool(name, pool, folder)]),

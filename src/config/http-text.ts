@@ -1,4 +1,5 @@
 import { METHODS } from "node:http";
+import ipaddr from "ipaddr.js";
 import { nearest } from "./nearest.js";
 import { InvalidValue } from "./problem.js";
 import { show } from "./units.js";
@@ -86,7 +87,10 @@ export function parseHostPattern(text: string): string {
   const fail = (why: string) => new InvalidValue("LS_CONFIG_VALUE", `${show(text)} ${why}, ${expected}`);
   const host = text.toLowerCase().replace(/\.$/, "");
   if (host === "*") throw fail("is not needed, a match without `host` takes every host");
-  if (/^\[[\da-f:.]+\]$/.test(host)) return host;
+  // Requests are compared as they come, and the shortest spelling is what clients send.
+  const literal = /^\[(.*)\]$/.exec(host)?.[1];
+  if (literal !== undefined && ipaddr.IPv6.isValid(literal))
+    return `[${ipaddr.IPv6.parse(literal).toString()}]`;
   if (/:\d*$/.test(host)) throw fail("has a port, ports are not compared");
   const name = host.startsWith("*.") ? host.slice(2) : host;
   if (name.includes("*")) throw fail("has * in another place than the beginning");

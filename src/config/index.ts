@@ -1,4 +1,4 @@
-export { type Address, formatAddress, parseAddress } from "./address.js";
+export { type Address, type BackendAddress, formatAddress, parseAddress } from "./address.js";
 export { type ConfigDeps, configFromFlags, type LoadedConfig, loadConfig } from "./load.js";
 export type { ConfigFlags } from "./overlay.js";
 export { printConfig } from "./print.js";
@@ -9,6 +9,7 @@ export type {
   Config,
   EngineSetting,
   ForwardMode,
+  ListenerConfig,
   PoolConfig,
   RouteConfig,
   RouteMatch,

@@ -8,7 +8,10 @@ export function printConfig(config: Config): string {
   return stringify(
     {
       ...config,
-      listeners: config.listeners.map(({ address }) => ({ address: formatAddress(address) })),
+      listeners: config.listeners.map((listener) => ({
+        ...listener,
+        address: formatAddress(listener.address),
+      })),
       routes: config.routes.map(printRoute),
       pools: Object.fromEntries([...config.pools].map(([name, pool]) => [name, printPool(pool)])),
       admin: config.admin && { ...config.admin, address: formatAddress(config.admin.address) },

@@ -33,6 +33,9 @@ export function checkRules(value: unknown, context: RuleContext): Issue[] {
     ...Object.entries(fields(root.pools)).flatMap(([name, pool]) =>
       policyRules(fields(pool).policy, ["pools", name, "policy"], context.policies),
     ),
+    ...Object.entries(fields(root.pools)).flatMap(([name, pool]) =>
+      healthRules(fields(pool), ["pools", name]),
+    ),
     ...engineRules(root.engine),
     ...forwardRules(root.forward, ["forward"]),
   ];
@@ -69,6 +72,15 @@ function addressRules(root: Fields, folder: string): Issue[] {
     }),
   );
   return [listening, ...pools].flatMap((group) => duplicates(group, folder));
+}
+
+/** Checks need one place to ask. */
+function healthRules(pool: Fields, path: Path): Issue[] {
+  const transparent = items(pool.backends).some((each) => fields(each).address === "original-destination");
+  if (!transparent || pool.health === undefined || pool.health === null) return [];
+  const message =
+    "the original destination is not one place that could be checked, expected no health checks or other backends";
+  return [{ code: "LS_CONFIG_CONFLICT", path: [...path, "health"], part: "key", message }];
 }
 
 interface Located {

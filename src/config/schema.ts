@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { LOOPBACK, parseAddress, parseBackendAddress } from "./address.js";
+import { LOOPBACK, parseAddress, parseBackendAddress, parseRange } from "./address.js";
 import {
   parseHeaderName,
   parseHealthPath,
@@ -75,7 +75,21 @@ const forwardMode = z.enum(["auto", "exchange", "request", "connection"]);
 const setHeaders = mapping(parseSetHeaderName, text(parseTemplate)).default({});
 const removeHeaders = listOf(text(parseRemoveHeaderName)).default([]);
 
-const listener = z.strictObject({ address: text((value) => parseAddress(value)) });
+const ranges = listOf(text(parseRange)).default([]);
+
+const listener = z.strictObject({
+  address: text((value) => parseAddress(value)),
+  proxyProtocol: ranges,
+});
+
+const forwarded = z.strictObject({
+  headers: listOf(z.enum(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"])).default([
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+  ]),
+  trust: ranges,
+});
 
 const match = z.strictObject({
   host: text(parseHostPattern).optional(),
@@ -119,6 +133,7 @@ const pool = z.strictObject({
   backends: z.array(backend).min(1),
   health: health.nullable().default(null),
   maxConnections: count(0).default(0),
+  proxyProtocol: z.enum(["none", "v1", "v2"]).default("none"),
 });
 
 const admin = z.strictObject({
@@ -158,6 +173,7 @@ export const configSchema = z.strictObject({
   admin: admin.nullable().default(null),
   timeouts: timeouts.prefault({}),
   limits: limits.prefault({}),
+  forwarded: forwarded.nullable().default(null),
   workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
   engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),
   forward: forwardMode.default("auto"),

@@ -1,4 +1,4 @@
-import type { Address } from "./address.js";
+import type { Address, BackendAddress } from "./address.js";
 import type { ConfigFile } from "./schema.js";
 
 /**
@@ -6,7 +6,7 @@ import type { ConfigFile } from "./schema.js";
  * worker. Times are milliseconds, sizes bytes.
  */
 export interface Config {
-  readonly listeners: readonly { readonly address: Address }[];
+  readonly listeners: readonly ListenerConfig[];
   /** The first that matches is used. */
   readonly routes: readonly RouteConfig[];
   readonly pools: ReadonlyMap<string, PoolConfig>;
@@ -16,6 +16,8 @@ export interface Config {
   readonly timeouts: Readonly<ConfigFile["timeouts"]>;
   /** `connections`: of all clients, 0 = unlimited. `queue`: waiting requests per pool and worker. */
   readonly limits: Readonly<ConfigFile["limits"]>;
+  /** Who the client is, for backends; null: X-Forwarded-* and Forwarded are ordinary headers. */
+  readonly forwarded: Readonly<NonNullable<ConfigFile["forwarded"]>> | null;
   readonly workers: number;
   readonly engine: EngineSetting;
   /** For routes that do not say. */
@@ -59,6 +61,13 @@ export interface RouteConfig {
   readonly label: string;
 }
 
+/** A listener. */
+export interface ListenerConfig {
+  readonly address: Address;
+  /** Ranges of addresses (CIDR) of peers that must begin with a PROXY header. */
+  readonly proxyProtocol: readonly string[];
+}
+
 /** A pool. */
 export interface PoolConfig {
   readonly name: string;
@@ -70,11 +79,13 @@ export interface PoolConfig {
   readonly health: Readonly<NonNullable<ConfigFile["pools"][string]["health"]>> | null;
   /** Exchanges at once per backend, 0 = unlimited. */
   readonly maxConnections: number;
+  /** Which PROXY header backends are sent. */
+  readonly proxyProtocol: "none" | "v1" | "v2";
 }
 
 /** A backend of a pool. */
 export interface BackendConfig {
-  readonly address: Address;
+  readonly address: BackendAddress;
   readonly weight: number;
   readonly labels: Readonly<Record<string, string>>;
 }

@@ -62,9 +62,9 @@ export class DataPlane {
     this.worker.apply(snapshot);
   }
 
-  /** Accepts connections from a listening descriptor, which it takes over. */
-  listen(fd: number, name: string): void {
-    this.worker.listen(fd, name);
+  /** Accepts connections from a listening descriptor, which it takes over. `proxyFrom`: who must send a PROXY header (CIDR). */
+  listen(listener: { fd: number; name: string; proxyFrom: readonly string[] }): void {
+    this.worker.listen(listener);
   }
 
   /** Stops accepting and lets exchanges end; `hooks.drained` follows. */

@@ -1,7 +1,13 @@
 /** The typed face of the addon: the only place that loads it. */
 export { DataPlane, type DataPlaneHooks } from "./data-plane.js";
 export { type HeadView, MAX_NEEDED_HEADERS } from "./head-view.js";
-export { closeListener, type OpenListener, openListeners } from "./listen.js";
+export {
+  closeListener,
+  duplicateListener,
+  limitConnections,
+  type OpenListener,
+  openListeners,
+} from "./listen.js";
 export {
   DECISION_PENDING,
   loadAddon,

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import { LongspliceError } from "../errors/index.js";
 import { loadAddon, type NativeAddress } from "./native.js";
@@ -24,9 +25,7 @@ export function openListeners(address: NativeAddress, name: string, count: numbe
   try {
     while (opened.length < count) {
       opened.push(
-        address.path === ""
-          ? openListener({ ...address, port: first.port }, name)
-          : { ...first, fd: loadAddon().duplicateDescriptor(first.fd) },
+        address.path === "" ? openListener({ ...address, port: first.port }, name) : duplicateListener(first),
       );
     }
   } catch (error) {
@@ -51,6 +50,27 @@ function openListener(address: NativeAddress, name: string): OpenListener {
     if (errno === "EADDRINUSE") throw new LongspliceError("LS_LISTEN_ADDRESS_IN_USE", name, { cause });
     throw new LongspliceError("LS_LISTEN", `${name}: ${errno}`, { cause });
   }
+}
+
+/** Another descriptor of the same socket, with the same queue. */
+export function duplicateListener(listener: OpenListener): OpenListener {
+  return { ...listener, fd: loadAddon().duplicateDescriptor(listener.fd) };
+}
+
+/** Descriptors that are not for connections: the admin server, health checks, name look-ups, reloads. */
+const RESERVED_FILES = 32;
+
+/**
+ * Raises the limit of descriptors as far as this process may, and caps client connections at what they suffice for: two
+ * for each, the client's and the backend's. To be called when everything else is open.
+ * @returns the cap
+ */
+export function limitConnections(): number {
+  const files = loadAddon().raiseFileLimit();
+  const open = readdirSync("/proc/self/fd").length;
+  const cap = Math.max(1, Math.floor((files - open - RESERVED_FILES) / 2));
+  loadAddon().setConnectionCap(cap);
+  return cap;
 }
 
 /** Closes a socket that no worker took over. */

@@ -36,6 +36,8 @@ export interface NativeBackend {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** Connect where the client wanted to go before it was redirected here; the address is not looked at then. */
+  readonly originalDestination: boolean;
 }
 
 /** A pool; `policy` is the number that `onSelect` is given for it. */
@@ -44,6 +46,8 @@ export interface NativePool {
   readonly policy: number;
   readonly neededHeaders: readonly string[];
   readonly wantsDone: boolean;
+  /** Which PROXY header its backends are sent. */
+  readonly proxyProtocol: "none" | "v1" | "v2";
   readonly backends: readonly NativeBackend[];
 }
 
@@ -63,6 +67,15 @@ export interface NativeSnapshot {
     readonly headers: number;
     readonly connections: number;
     readonly queue: number;
+  };
+  /** `active`: X-Forwarded-* and Forwarded of a peer outside `trusted` (CIDR) are dropped, and those named are written. */
+  readonly forwarding: {
+    readonly active: boolean;
+    readonly trusted: readonly string[];
+    readonly xForwardedFor: boolean;
+    readonly xForwardedProto: boolean;
+    readonly xForwardedHost: boolean;
+    readonly forwarded: boolean;
   };
   readonly accessLog: "off" | "json" | "combined";
 }
@@ -126,8 +139,8 @@ export interface NativeWorkerOptions {
 export interface NativeWorker {
   /** Serves by this snapshot from the next request on. Throws TypeError when the shape is wrong. */
   apply(snapshot: NativeSnapshot): void;
-  /** Takes over a listening descriptor. */
-  listen(fd: number, name: string): void;
+  /** Takes over a listening descriptor. Peers in `proxyFrom` (CIDR) must begin with a PROXY header. */
+  listen(listener: { fd: number; name: string; proxyFrom: readonly string[] }): void;
   /** Stops accepting; `onDrained` follows when the last connection has ended. */
   drain(): void;
   /** Ends everything at once. May be called again. */
@@ -152,6 +165,10 @@ export interface NativeAddon {
   closeDescriptor(fd: number): void;
   /** Another descriptor of the same socket. */
   duplicateDescriptor(fd: number): number;
+  /** Raises the soft limit of descriptors to the hard one; the limit that is in effect then. */
+  raiseFileLimit(): number;
+  /** The most client connections of the process, besides what snapshots say. */
+  setConnectionCap(connections: number): void;
   /** Why RE2 refuses a pattern, or null. */
   regexError(pattern: string): string | null;
   /** Index of the route that a head leads to, or -1. */

@@ -58,7 +58,8 @@ export async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const path = (request.url ?? "/").replace(/\?.*$/, "");
+  // RFC 9112, 3.2.2: a server takes the absolute form as well.
+  const path = (request.url ?? "/").replace(/^https?:\/\/[^/]*/i, "").replace(/\?.*$/, "") || "/";
   const endpoint = endpointOf(path);
   if (endpoint === undefined) {
     sendJson(response, 404, { error: "no such page", pages: [...pages.keys()] });

@@ -80,7 +80,9 @@ export class PolicyChain {
       const { policy } = this.links[i] as ChainLink;
       if (policy.onDone === undefined) continue;
       try {
-        policy.onDone(summary);
+        const pending: unknown = policy.onDone(summary);
+        // Declared void, but an async function is a likely slip; its rejection would end the worker.
+        if (isThenable(pending)) pending.then(undefined, (error: unknown) => this.failed(i, error));
       } catch (error) {
         this.failed(i, error);
       }

@@ -1,4 +1,4 @@
-export { type Address, formatAddress } from "./address.js";
+export { type Address, type BackendAddress, formatAddress } from "./address.js";
 export { LoadTable } from "./load-table.js";
 export type { BackendSpec, BackendStatus, HealthEvent, PoolSpec } from "./pool.js";
 export { Pools, type PoolsOptions } from "./pools.js";

@@ -1,14 +1,14 @@
 import type { Health } from "../policy/load-layout.js";
 import { HealthCode } from "../policy/load-layout.js";
 import type { Backend } from "../policy/types.js";
-import { type Address, formatAddress } from "./address.js";
+import { type BackendAddress, formatAddress } from "./address.js";
 import { forget, type HealthState, healthOf, isEligible, observe, setDraining, UNKNOWN } from "./health.js";
 import type { LoadTable } from "./load-table.js";
 import { type HealthCheck, type ProbeResult, Prober, type ProberDeps } from "./prober.js";
 
 /** A backend as the configuration has it. */
 export interface BackendSpec {
-  readonly address: Address;
+  readonly address: BackendAddress;
   readonly weight: number;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -108,14 +108,18 @@ export class PooledBackend {
     };
   }
 
-  /** Stops checking and takes it out of the policies' sight. */
+  /** Stops checking; `configure` starts again. Workers that still know it may go on choosing it. */
   close(): void {
     this.prober?.stop();
-    this.table.write(this.slot, "eligible", 0);
+    this.prober = undefined;
+    this.probed = undefined;
   }
 
   /** Replaces the prober if the check is another one; a changed check starts with what the old one found. */
   private watch(check: HealthCheck | null): void {
+    const { address } = this.spec;
+    // There is no one place to ask; the configuration refuses this.
+    if (address.kind === "original-destination") return;
     const wanted = check === null ? undefined : JSON.stringify(check);
     if (wanted === this.probed) return;
     this.probed = wanted;
@@ -127,7 +131,7 @@ export class PooledBackend {
     }
     const onResult = (result: ProbeResult) =>
       this.change(observe(this.state, result.passed, check), result.detail);
-    this.prober = new Prober(this.spec.address, check, onResult, this.deps);
+    this.prober = new Prober(address, check, onResult, this.deps);
   }
 
   private change(state: HealthState, reason: string): void {

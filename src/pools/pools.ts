@@ -23,8 +23,8 @@ export interface PoolsOptions extends ProberDeps {
 export class Pools {
   /** By pool and address, in the order of the configuration. */
   private pools = new Map<string, Map<string, PooledBackend>>();
-  /** Table keys of the backends that the last `apply` dropped. */
-  private dropped: string[] = [];
+  /** What the last `apply` dropped, by table key. It stays as it was for workers that have not switched, and comes back whole. */
+  private dropped = new Map<string, PooledBackend>();
 
   /** Throws as `apply` does. */
   constructor(
@@ -53,7 +53,10 @@ export class Pools {
         const address = formatAddress(spec.address);
         const slot = slots.get(keyOf(pool.name, address)) as number;
         const backend =
-          backends.get(address) ?? this.find(pool.name, address) ?? this.make(pool.name, spec, slot);
+          backends.get(address) ??
+          this.find(pool.name, address) ??
+          this.dropped.get(keyOf(pool.name, address)) ??
+          this.make(pool.name, spec, slot);
         backend.configure(spec, pool);
         backends.set(address, backend);
       }
@@ -82,7 +85,7 @@ export class Pools {
     return this.setDraining(pool, address, false);
   }
 
-  /** Stops all checks and makes every backend ineligible. Idempotent. */
+  /** Stops all checks. Idempotent. */
   close(): void {
     this.apply([]);
   }
@@ -102,7 +105,7 @@ export class Pools {
     const keys = wanted.flatMap((pool) =>
       pool.backends.map((spec) => keyOf(pool.name, formatAddress(spec.address))),
     );
-    const held = new Set([...this.keys(), ...this.dropped]);
+    const held = new Set([...this.backendsByKey().keys(), ...this.dropped.keys()]);
     try {
       for (const key of keys) slots.set(key, this.table.acquire(key));
     } catch (error) {
@@ -112,13 +115,11 @@ export class Pools {
     return slots;
   }
 
-  /** Closes what is not wanted any more and gives back the slots that were dropped a whole `apply` ago. */
+  /** Stops the checks of what is not wanted any more, and gives back the slots that were dropped a whole `apply` ago. */
   private retire(wanted: ReadonlyMap<string, number>): void {
-    for (const key of this.dropped) if (!wanted.has(key)) this.table.release(key);
-    this.dropped = this.keys().filter((key) => !wanted.has(key));
-    for (const [pool, backends] of this.pools) {
-      for (const [address, backend] of backends) if (!wanted.has(keyOf(pool, address))) backend.close();
-    }
+    for (const key of this.dropped.keys()) if (!wanted.has(key)) this.table.release(key);
+    this.dropped = new Map([...this.backendsByKey()].filter(([key]) => !wanted.has(key)));
+    for (const backend of this.dropped.values()) backend.close();
   }
 
   private make(pool: string, spec: BackendSpec, slot: number): PooledBackend {
@@ -130,10 +131,11 @@ export class Pools {
     return this.pools.get(pool)?.get(address);
   }
 
-  private keys(): string[] {
-    return [...this.pools].flatMap(([pool, backends]) =>
-      [...backends.keys()].map((address) => keyOf(pool, address)),
+  private backendsByKey(): Map<string, PooledBackend> {
+    const entries = [...this.pools].flatMap(([pool, backends]) =>
+      [...backends].map(([address, backend]): [string, PooledBackend] => [keyOf(pool, address), backend]),
     );
+    return new Map(entries);
   }
 }
 

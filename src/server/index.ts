@@ -21,52 +21,74 @@ const EXIT_INTERNAL = 70;
  * @throws LongspliceError when it cannot start
  */
 export async function runServer(options: RunOptions): Promise<number> {
-  const config = await options.load();
-  const log = createLog(config.logLevel);
+  // From the beginning: a signal that comes while it starts, or while it drains, must not kill it.
+  const signals = new Signals();
+  try {
+    const config = await options.load();
+    const log = createLog(config.logLevel);
+    try {
+      return await serve(config, options, log, signals);
+    } finally {
+      log.flush();
+    }
+  } finally {
+    signals.close();
+  }
+}
+
+async function serve(config: Config, options: RunOptions, log: Log, signals: Signals): Promise<number> {
   let fail: (code: number) => void = () => {};
   const failed = new Promise<number>((resolve) => {
     fail = resolve;
   });
-  try {
-    const server = await Server.start(config, {
-      configFile: options.configFile,
-      log,
-      onFatal: () => fail(EXIT_INTERNAL),
-    });
-    return await Promise.race([failed, untilSignalled(server, options, log)]);
-  } finally {
-    log.flush();
-  }
-}
-
-/** Handles signals until one of them has ended the server. */
-async function untilSignalled(server: Server, options: RunOptions, log: Log): Promise<number> {
-  let reloading = Promise.resolve();
-  const onHangup = () => {
-    reloading = reloading.then(() => reload(server, options, log));
-  };
-  process.on("SIGHUP", onHangup);
-  const signal = await nextSignal();
-  log.logger.info({ signal }, "signal received");
-  process.off("SIGHUP", onHangup);
-  // A second signal is impatience.
-  const impatient = nextSignal().then(() => log.logger.warn("second signal: ending at once"));
-  await Promise.race([server.drain(), impatient]);
-  await server.close();
-  log.logger.info("stopped");
-  return 0;
-}
-
-function nextSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const done = (signal: NodeJS.Signals) => {
-      process.off("SIGTERM", done);
-      process.off("SIGINT", done);
-      resolve(signal);
-    };
-    process.on("SIGTERM", done);
-    process.on("SIGINT", done);
+  const server = await Server.start(config, {
+    configFile: options.configFile,
+    log,
+    onFatal: () => fail(EXIT_INTERNAL),
   });
+  let reloading = Promise.resolve();
+  signals.onHangup(() => {
+    reloading = reloading.then(() => reload(server, options, log));
+  });
+  const ended = signals.first.then(async (signal) => {
+    log.logger.info({ signal }, "signal received");
+    signals.onHangup(() => log.logger.info("SIGHUP ignored: draining"));
+    // A second signal is impatience.
+    const impatient = signals.second.then(() => log.logger.warn("second signal: ending at once"));
+    await Promise.race([reloading.then(() => server.drain()), impatient]);
+    await server.close();
+    log.logger.info("stopped");
+    return 0;
+  });
+  return await Promise.race([failed, ended]);
+}
+
+/** The signals of a process that serves. */
+class Signals {
+  /** The first SIGTERM or SIGINT. */
+  readonly first: Promise<NodeJS.Signals>;
+  /** Another one. */
+  readonly second: Promise<NodeJS.Signals>;
+  private hangup: () => void = () => {};
+  private readonly stop: (signal: NodeJS.Signals) => void;
+  private readonly reload = () => this.hangup();
+
+  constructor() {
+    const waiting: ((signal: NodeJS.Signals) => void)[] = [];
+    this.first = new Promise((resolve) => waiting.push(resolve));
+    this.second = new Promise((resolve) => waiting.push(resolve));
+    this.stop = (signal) => waiting.shift()?.(signal);
+    process.on("SIGTERM", this.stop).on("SIGINT", this.stop).on("SIGHUP", this.reload);
+  }
+
+  /** What SIGHUP does from now on; before the first call it does nothing. */
+  onHangup(action: () => void): void {
+    this.hangup = action;
+  }
+
+  close(): void {
+    process.off("SIGTERM", this.stop).off("SIGINT", this.stop).off("SIGHUP", this.reload);
+  }
 }
 
 /** A bad configuration changes nothing. */

@@ -18,13 +18,20 @@ export interface WorkerPlan {
   readonly plugins: readonly string[];
 }
 
+/** A listening socket of one worker, and who must begin with a PROXY header there (CIDR). */
+export interface ListenerSocket {
+  readonly fd: number;
+  readonly name: string;
+  readonly proxyFrom: readonly string[];
+}
+
 /** What a worker thread is born with. */
 export interface WorkerBirth {
   readonly worker: number;
   readonly workers: number;
   readonly load: SharedArrayBuffer;
   readonly plan: WorkerPlan;
-  readonly listeners: readonly { readonly fd: number; readonly name: string }[];
+  readonly listeners: readonly ListenerSocket[];
 }
 
 /** Counters of the policy chains of one pool. */

@@ -1,24 +1,36 @@
 import type { Config, PoolConfig } from "../config/index.js";
 import { formatAddress } from "../config/index.js";
-import type { NativeBackend } from "../dataplane/index.js";
+import type { NativeAddress, NativeBackend, NativeSnapshot } from "../dataplane/index.js";
 import type { Pools } from "../pools/index.js";
 import { compileRoute } from "../routing/index.js";
 import type { PlannedPool, WorkerPlan } from "./messages.js";
 import type { Names } from "./names.js";
 import { resolveAddress } from "./resolve.js";
 
+/** The socket addresses of all backends of a configuration, by the text of the address. */
+export type ResolvedBackends = ReadonlyMap<string, NativeAddress>;
+
 /**
- * Makes of a configuration what workers serve by. `pools` must have applied the same configuration: slots come from it.
+ * Looks up the backends of a configuration; done before anything is changed, because it takes time and may fail.
  * @throws LongspliceError LS_ADDRESS_UNRESOLVED
  */
-export async function planWorkers(
+export async function resolveBackends(config: Config): Promise<ResolvedBackends> {
+  const addresses = [...config.pools.values()].flatMap((pool) => pool.backends.map(({ address }) => address));
+  const resolved = addresses.map(async (address): Promise<[string, NativeAddress]> => {
+    return [formatAddress(address), await resolveAddress(address)];
+  });
+  return new Map(await Promise.all(resolved));
+}
+
+/** Makes of a configuration what workers serve by. `pools` must have applied the same configuration: slots come from it. */
+export function planWorkers(
   config: Config,
   generation: number,
   pools: Pools,
   names: Names,
-): Promise<WorkerPlan> {
-  const planned: PlannedPool[] = [];
-  for (const pool of config.pools.values()) planned.push(await planPool(pool, pools, names));
+  resolved: ResolvedBackends,
+): WorkerPlan {
+  const planned = [...config.pools.values()].map((pool) => planPool(pool, pools, names, resolved));
   const poolIndex = (name: string) => planned.findIndex((pool) => pool.name === name);
   const { header, connect, response, idle, stream } = config.timeouts;
   return {
@@ -29,6 +41,7 @@ export async function planWorkers(
       ),
       timeouts: { header, connect, response, idle, stream },
       limits: config.limits,
+      forwarding: planForwarding(config),
       accessLog: config.accessLog,
     },
     pools: planned,
@@ -36,15 +49,26 @@ export async function planWorkers(
   };
 }
 
-async function planPool(pool: PoolConfig, pools: Pools, names: Names): Promise<PlannedPool> {
-  const candidates = pools.backendsOf(pool.name);
-  const backends: NativeBackend[] = [];
-  for (const backend of candidates) {
-    const spec = pool.backends.find((each) => formatAddress(each.address) === backend.address);
-    if (spec === undefined) continue;
-    const resolved = await resolveAddress(spec.address);
-    const id = names.backendId(pool.name, backend.address);
-    backends.push({ slot: backend.slot, id, name: backend.address, ...resolved });
-  }
-  return { name: pool.name, backends, specs: pool.policy, candidates };
+function planForwarding({ forwarded }: Config): NativeSnapshot["forwarding"] {
+  const headers = new Set<string>(forwarded?.headers ?? []);
+  return {
+    active: forwarded !== null,
+    trusted: forwarded?.trust ?? [],
+    xForwardedFor: headers.has("x-forwarded-for"),
+    xForwardedProto: headers.has("x-forwarded-proto"),
+    xForwardedHost: headers.has("x-forwarded-host"),
+    forwarded: headers.has("forwarded"),
+  };
+}
+
+function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: ResolvedBackends): PlannedPool {
+  const { name, proxyProtocol } = pool;
+  const candidates = pools.backendsOf(name);
+  const backends = candidates.map((backend): NativeBackend => {
+    const { slot, address } = backend;
+    const originalDestination = address === "original-destination";
+    const where = resolved.get(address) ?? { host: "", port: 0, path: "" };
+    return { slot, id: names.backendId(name, address), name: address, originalDestination, ...where };
+  });
+  return { name, proxyProtocol, backends, specs: pool.policy, candidates };
 }

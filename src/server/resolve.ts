@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { Address } from "../config/index.js";
+import type { BackendAddress } from "../config/index.js";
 import { formatAddress } from "../config/index.js";
 import type { NativeAddress } from "../dataplane/index.js";
 import { LongspliceError } from "../errors/index.js";
@@ -10,7 +10,8 @@ import { LongspliceError } from "../errors/index.js";
  * resolver (so /etc/hosts counts), and the first answer is taken.
  * @throws LongspliceError LS_ADDRESS_UNRESOLVED
  */
-export async function resolveAddress(address: Address): Promise<NativeAddress> {
+export async function resolveAddress(address: BackendAddress): Promise<NativeAddress> {
+  if (address.kind === "original-destination") return { host: "", port: 0, path: "" };
   if (address.kind === "unix") return { host: "", port: 0, path: address.path };
   if (isIP(address.host) !== 0) return { host: address.host, port: address.port, path: "" };
   try {

@@ -1,12 +1,10 @@
-import { rm } from "node:fs/promises";
 import type { Config } from "../config/index.js";
-import { formatAddress } from "../config/index.js";
-import { closeListener, type OpenListener, openListeners } from "../dataplane/index.js";
+import { limitConnections } from "../dataplane/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
+import { ListenerSet } from "./listener-set.js";
 import { Names } from "./names.js";
-import { planWorkers } from "./plan.js";
-import { resolveAddress } from "./resolve.js";
+import { planWorkers, type ResolvedBackends, resolveBackends } from "./plan.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
 
@@ -25,9 +23,11 @@ export class Server {
   private readonly pools: Pools;
   private readonly workers: WorkerPool;
   private admin: Admin | null = null;
+  private listeners: ListenerSet | null = null;
   private addresses: string[] = [];
   private state: ServiceState = "starting";
   private generation = 1;
+  private resolved: ResolvedBackends = new Map();
   private loadedAt = new Date();
 
   private constructor(
@@ -42,10 +42,8 @@ export class Server {
       load: this.table.buffer,
       log: options.log,
       names: this.names,
-      onCrash: (worker, error) => {
-        logger.fatal({ worker, err: error }, "a worker ended unexpectedly");
-        options.onFatal(error);
-      },
+      handOver: () => this.listeners?.handOver() ?? [],
+      onFatal: options.onFatal,
     });
   }
 
@@ -66,11 +64,13 @@ export class Server {
 
   private async start(): Promise<void> {
     const { config } = this;
+    const resolved = await resolveBackends(config);
     this.pools.apply(config.pools.values());
-    const plan = await planWorkers(config, this.generation, this.pools, this.names);
-    const listeners = await openAll(config);
-    this.addresses = listeners[0]?.map(({ address }) => address) ?? [];
-    await this.workers.start(plan, listeners);
+    this.resolved = resolved;
+    const plan = planWorkers(config, this.generation, this.pools, this.names, resolved);
+    this.listeners = await ListenerSet.open(config);
+    this.addresses = this.listeners.addresses;
+    await this.workers.start(plan, config.workers);
     if (config.admin !== null) {
       const { address, token } = config.admin;
       const { logger } = this.options.log;
@@ -79,8 +79,19 @@ export class Server {
         this.adminSource(),
       );
     }
+    this.capConnections();
     this.state = "ready";
     this.options.log.ready(this.addresses, this.admin?.address ?? null);
+  }
+
+  private capConnections(): void {
+    const cap = limitConnections();
+    const { connections } = this.config.limits;
+    if (connections <= cap) return;
+    this.options.log.logger.warn(
+      { cap, connections },
+      "limits.connections is more than the descriptors allow",
+    );
   }
 
   /**
@@ -91,17 +102,19 @@ export class Server {
   async reload(config: Config): Promise<void> {
     const before = this.config;
     const generation = this.generation + 1;
+    const resolved = await resolveBackends(config);
+    this.generation = generation;
     this.pools.apply(config.pools.values());
     try {
-      await this.workers.apply(await planWorkers(config, generation, this.pools, this.names));
+      await this.workers.apply(planWorkers(config, generation, this.pools, this.names, resolved));
     } catch (error) {
+      // Workers that followed go back; their policies start anew, the backends are as they were.
       this.pools.apply(before.pools.values());
-      await this.workers.apply(await planWorkers(before, generation, this.pools, this.names));
+      await this.workers.apply(planWorkers(before, generation, this.pools, this.names, this.resolved));
       throw error;
-    } finally {
-      this.generation = generation;
     }
     this.config = config;
+    this.resolved = resolved;
     this.loadedAt = new Date();
     const { logger } = this.options.log;
     const ignored = needsRestart(before, config);
@@ -115,6 +128,7 @@ export class Server {
     this.state = "draining";
     const { logger } = this.options.log;
     logger.info({ limit_ms: this.config.timeouts.drain }, "draining");
+    await this.listeners?.close();
     const whole = await this.workers.drain(this.config.timeouts.drain);
     if (!whole) logger.warn("drain timeout: the connections that are left are cut");
     await this.close();
@@ -124,8 +138,7 @@ export class Server {
   async close(): Promise<void> {
     this.state = "draining";
     await this.workers.stop();
-    if (this.addresses.length > 0) await removeSocketFiles(this.config);
-    this.addresses = [];
+    await this.listeners?.close();
     await this.admin?.close();
     this.pools.close();
   }
@@ -154,28 +167,6 @@ export class Server {
         })),
       }),
     };
-  }
-}
-
-/** A socket for each worker and listener: by worker, then by listener. */
-async function openAll(config: Config): Promise<OpenListener[][]> {
-  const byWorker: OpenListener[][] = Array.from({ length: config.workers }, () => []);
-  try {
-    for (const { address } of config.listeners) {
-      const opened = openListeners(await resolveAddress(address), formatAddress(address), config.workers);
-      for (const [worker, listener] of opened.entries()) byWorker[worker]?.push(listener);
-    }
-  } catch (error) {
-    byWorker.flat().forEach(closeListener);
-    throw error;
-  }
-  return byWorker;
-}
-
-/** A socket file that stays behind would look like a listener to the next one who wants the path. */
-async function removeSocketFiles(config: Config): Promise<void> {
-  for (const { address } of config.listeners) {
-    if (address.kind === "unix") await rm(address.path, { force: true });
   }
 }
 

@@ -61,6 +61,6 @@ function handle(message: ToWorker): void | Promise<void> {
 }
 
 await apply(birth.plan);
-for (const { fd, name } of birth.listeners) dataPlane.listen(fd, name);
+for (const listener of birth.listeners) dataPlane.listen(listener);
 port.on("message", handle);
 post({ kind: "ready" });

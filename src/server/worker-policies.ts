@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { builtinPolicies } from "../../policies/index.js";
 import {
   type DataPlane,
@@ -72,7 +73,8 @@ class PoolPolicies {
     const { token } = head;
     dataPlane.giveAwayHead();
     this.renew();
-    pending.then(() => dataPlane.decided(token, firstSlot(candidates))).catch(() => {});
+    const decide = () => dataPlane.decided(token, firstSlot(candidates));
+    pending.then(decide, decide);
     return DECISION_PENDING;
   }
 
@@ -122,9 +124,9 @@ export class WorkerPolicies {
     this.previous = this.current;
     this.current = made.map(([number]) => number);
     for (const [number, policies] of made) this.byNumber.set(number, policies);
-    return plan.pools.map(({ name, backends }, index) => {
+    return plan.pools.map(({ name, backends, proxyProtocol }, index) => {
       const [policy, { chain, neededHeaders }] = made[index] as [number, PoolPolicies];
-      return { name, backends, policy, neededHeaders, wantsDone: chain.hasOnDone };
+      return { name, backends, proxyProtocol, policy, neededHeaders, wantsDone: chain.hasOnDone };
     });
   }
 
@@ -193,7 +195,8 @@ export class WorkerPolicies {
           pool: pool.name,
           policy,
           problem,
-          detail: detail instanceof Error ? (detail.stack ?? detail.message) : String(detail),
+          // What a policy throws may be anything, even something that String() chokes on.
+          detail: detail instanceof Error ? (detail.stack ?? detail.message) : inspect(detail),
           times,
         }),
     });

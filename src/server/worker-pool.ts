@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { closeListener, type OpenListener } from "../dataplane/index.js";
 import { LongspliceError } from "../errors/index.js";
 import type { Log, WorkerSnapshot } from "../observe/index.js";
 import { nameCounters } from "./counters.js";
-import type { FromWorker, ToWorker, WorkerBirth, WorkerPlan } from "./messages.js";
+import type { FromWorker, ListenerSocket, ToWorker, WorkerBirth, WorkerPlan } from "./messages.js";
 import type { Names } from "./names.js";
 
 /** What the pool of workers needs of the server. */
@@ -12,9 +11,15 @@ export interface WorkerPoolOptions {
   readonly load: SharedArrayBuffer;
   readonly log: Log;
   readonly names: Names;
-  /** A worker ended although nobody told it to; the others go on. */
-  readonly onCrash: (worker: number, error: unknown) => void;
+  /** Listening sockets for one worker, which become that worker's. */
+  readonly handOver: () => ListenerSocket[];
+  /** Workers end again and again: the process cannot go on. */
+  readonly onFatal: (error: unknown) => void;
 }
+
+/** A worker that ends unexpectedly is replaced, unless it is the sixth within a minute: then something is always wrong. */
+const MAX_CRASHES = 5;
+const CRASH_WINDOW_MS = 60_000;
 
 type Stats = Extract<FromWorker, { kind: "stats" }>;
 type Applied = Extract<FromWorker, { kind: "applied" }>;
@@ -23,7 +28,8 @@ type Applied = Extract<FromWorker, { kind: "applied" }>;
 class WorkerThread {
   private readonly thread: Worker;
   private readonly waitingForStats = new Map<number, (stats: Stats) => void>();
-  private readonly waitingForPlan = new Map<number, (applied: Applied) => void>();
+  /** `undefined`: the worker ended before it answered. */
+  private readonly waitingForPlan = new Map<number, (applied: Applied | undefined) => void>();
   private nextId = 0;
   alive = true;
   /** Told to end: its exit is no crash. */
@@ -35,7 +41,8 @@ class WorkerThread {
   constructor(
     readonly number: number,
     birth: WorkerBirth,
-    private readonly options: WorkerPoolOptions,
+    private readonly log: Log,
+    private readonly onCrash: (error: unknown) => void,
   ) {
     this.thread = new Worker(new URL("./worker-main.js", import.meta.url), { workerData: birth });
     this.ready = new Promise((resolve, reject) => {
@@ -71,7 +78,7 @@ class WorkerThread {
     });
   }
 
-  apply(plan: WorkerPlan): Promise<Applied> {
+  apply(plan: WorkerPlan): Promise<Applied | undefined> {
     return new Promise((resolve) => {
       this.waitingForPlan.set(plan.generation, resolve);
       this.send({ kind: "apply", plan });
@@ -90,10 +97,10 @@ class WorkerThread {
   }
 
   private receive(message: FromWorker): void {
-    const { logger } = this.options.log;
+    const { logger } = this.log;
     switch (message.kind) {
       case "access":
-        this.options.log.writeAccess(message.lines);
+        this.log.writeAccess(message.lines);
         break;
       case "log":
         logger[message.level]({ worker: this.number, ...message.fields }, message.message);
@@ -111,7 +118,8 @@ class WorkerThread {
   private crashed(error: unknown): void {
     if (!this.alive) return;
     this.alive = false;
-    if (!this.ending) this.options.onCrash(this.number, error);
+    for (const resolve of this.waitingForPlan.values()) resolve(undefined);
+    if (!this.ending) this.onCrash(error);
   }
 }
 
@@ -120,34 +128,54 @@ export class WorkerPool {
   private readonly threads: WorkerThread[] = [];
   /** The last that was heard of each worker, so that counters do not fall when one is gone. */
   private readonly last = new Map<number, WorkerSnapshot>();
+  /** What ended workers counted, all in all. */
+  private readonly past: WorkerSnapshot[] = [];
+  private readonly crashes: number[] = [];
+  private plan: WorkerPlan | undefined;
+  private stopping = false;
 
   constructor(private readonly options: WorkerPoolOptions) {}
 
   /**
-   * Starts `count` workers; each takes over its own socket of every listener.
-   * @param listeners by worker, then by listener
+   * Starts `count` workers.
    * @throws what a worker failed with; then none is left running
    */
-  async start(plan: WorkerPlan, listeners: readonly (readonly OpenListener[])[]): Promise<void> {
-    for (const [number, own] of listeners.entries()) {
-      const birth: WorkerBirth = {
-        worker: number,
-        workers: listeners.length,
-        load: this.options.load,
-        plan,
-        listeners: own.map(({ fd, address }) => ({ fd, name: address })),
-      };
-      this.threads.push(new WorkerThread(number, birth, this.options));
-    }
+  async start(plan: WorkerPlan, count: number): Promise<void> {
+    this.plan = plan;
+    for (let number = 0; number < count; number++) this.threads.push(this.create(number, plan, count));
     const outcomes = await Promise.allSettled(this.threads.map((thread) => thread.ready));
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
     if (failed === undefined) return;
-    for (const [number, outcome] of outcomes.entries()) {
-      // A worker takes its sockets over only just before it is ready.
-      if (outcome.status === "rejected") listeners[number]?.forEach(closeListener);
-    }
     await this.stop(0);
     throw failed.reason;
+  }
+
+  private create(worker: number, plan: WorkerPlan, workers: number): WorkerThread {
+    const listeners = this.options.handOver();
+    const birth: WorkerBirth = { worker, workers, load: this.options.load, plan, listeners };
+    return new WorkerThread(worker, birth, this.options.log, (error) => this.crashed(worker, error));
+  }
+
+  /** A worker ended although nobody told it to. Its connections are gone; another one takes its place. */
+  private crashed(worker: number, error: unknown): void {
+    const { logger } = this.options.log;
+    if (this.stopping || this.plan === undefined) return;
+    const now = performance.now();
+    this.crashes.push(now);
+    const recent = this.crashes.filter((time) => now - time < CRASH_WINDOW_MS).length;
+    const last = this.last.get(worker);
+    if (last !== undefined) this.past.push(withoutGauges(last));
+    this.last.delete(worker);
+    if (recent > MAX_CRASHES) {
+      logger.fatal({ worker, err: error }, `a worker ended unexpectedly, the ${recent}th within a minute`);
+      this.options.onFatal(error);
+      return;
+    }
+    logger.error({ worker, err: error }, "a worker ended unexpectedly; another one takes its place");
+    const replacement = this.create(worker, this.plan, this.threads.length);
+    this.threads[worker] = replacement;
+    // Its failure to start is the next crash.
+    replacement.ready.catch(() => {});
   }
 
   /** Workers that still run. */
@@ -157,36 +185,30 @@ export class WorkerPool {
 
   /** Gives all workers another plan. Throws LS_RELOAD_FAILED if one of them cannot follow it. */
   async apply(plan: WorkerPlan): Promise<void> {
+    this.plan = plan;
     const living = this.threads.filter((thread) => thread.alive);
     const answers = await Promise.all(living.map((thread) => thread.apply(plan)));
-    const refusal = answers.find((answer) => answer.error !== undefined);
+    const refusal = answers.find((answer) => answer?.error !== undefined);
     if (refusal !== undefined) throw new LongspliceError("LS_RELOAD_FAILED", refusal.error ?? "");
   }
 
-  /** The counters of every worker, those of ended ones as they last were. */
+  /** The counters of every worker, ended ones included. */
   async snapshots(): Promise<WorkerSnapshot[]> {
     await Promise.all(
       this.threads
         .filter((thread) => thread.alive)
         .map(async (thread) => {
           const answer = await Promise.race([thread.stats(), thread.ended]);
-          if (answer === undefined) return this.silence(thread.number);
+          if (answer === undefined) return;
           this.last.set(thread.number, nameCounters(answer.stats, answer.policies, this.options.names));
         }),
     );
-    return [...this.last.values()];
-  }
-
-  /** What an ended worker counted stays; what it held open is gone. */
-  private silence(worker: number): void {
-    const last = this.last.get(worker);
-    if (last === undefined) return;
-    const listeners = last.listeners.map((listener) => ({ ...listener, active: 0 }));
-    this.last.set(worker, { ...last, listeners, idleUpstream: 0 });
+    return [...this.past, ...this.last.values()];
   }
 
   /** Stops accepting and waits until every connection has ended, at most `limitMs`. True if all have. */
   async drain(limitMs: number): Promise<boolean> {
+    this.stopping = true;
     for (const thread of this.threads) if (thread.alive) thread.send({ kind: "drain" });
     const all = Promise.all(this.threads.map((thread) => thread.drained)).then(() => true);
     return await within(limitMs, all, false);
@@ -194,6 +216,7 @@ export class WorkerPool {
 
   /** Ends all workers, with the connections that are left, after at most `limitMs` by force. */
   async stop(limitMs = 1000): Promise<void> {
+    this.stopping = true;
     for (const thread of this.threads) thread.end();
     const all = Promise.all(this.threads.map((thread) => thread.ended)).then(() => true);
     if (await within(limitMs, all, false)) return;
@@ -211,4 +234,10 @@ async function within<T>(limitMs: number, promise: Promise<T>, otherwise: T): Pr
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What an ended worker counted stays; what it held open is gone. */
+function withoutGauges(snapshot: WorkerSnapshot): WorkerSnapshot {
+  const listeners = snapshot.listeners.map((listener) => ({ ...listener, active: 0 }));
+  return { ...snapshot, listeners, idleUpstream: 0 };
 }

@@ -109,9 +109,21 @@ forEachEngine("timeouts", (engine) => {
   it("does not count the time of a slow upload against the response", async () => {
     origin.answer((message) => ok(message.body));
     const client = await proxy.connect();
-    await client.send(request("POST / HTTP/1.1", { headers: ["content-length: 10"] }));
-    await client.dribble("0123456789", 1, 80);
-    expect((await readResponse(client)).body.toString()).toBe("0123456789");
+    await client.send(request("POST / HTTP/1.1", { headers: ["content-length: 1000"] }));
+    const body = "0123456789".repeat(100);
+    await client.dribble(body, 100, 80);
+    expect((await readResponse(client)).body.toString()).toBe(body);
+  });
+
+  it("does not let a client hold a backend by trickling its body", async () => {
+    origin.script(async (wire) => {
+      await wire.readHead();
+      await wire.ended();
+    });
+    const client = await proxy.connect();
+    await client.send(request("POST / HTTP/1.1", { headers: ["content-length: 1000"] }));
+    client.dribble("0123456789".repeat(10), 1, 50).catch(() => {});
+    await expectErrorAnswer(client, 408);
   });
 
   it("cuts a response whose body stalls", async () => {

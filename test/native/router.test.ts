@@ -20,12 +20,27 @@ function snapshotOf(matches: readonly RouteSpec["match"][]) {
       { poolIndex: () => 0, routeId: () => index },
     ),
   );
-  const pool = { name: "p", policy: 0, neededHeaders: [], wantsDone: false, backends: [] };
+  const pool = {
+    name: "p",
+    policy: 0,
+    neededHeaders: [],
+    wantsDone: false,
+    proxyProtocol: "none" as const,
+    backends: [],
+  };
   return {
     routes,
     pools: [pool],
     timeouts: { header: 1, connect: 1, response: 1, idle: 1, stream: 1 },
     limits: { headerBytes: 16384, headers: 100, connections: 0, queue: 1 },
+    forwarding: {
+      active: false,
+      trusted: [],
+      xForwardedFor: false,
+      xForwardedProto: false,
+      xForwardedHost: false,
+      forwarded: false,
+    },
     accessLog: "off" as const,
   };
 }

@@ -40,7 +40,7 @@ describe("the native worker, misused", () => {
     worker.close();
     expect(() => worker.stats()).toThrow("closed");
     expect(() => worker.drain()).toThrow("closed");
-    expect(() => worker.listen(0, "x")).toThrow("closed");
+    expect(() => worker.listen({ fd: 0, name: "x", proxyFrom: [] })).toThrow("closed");
     expect(() => worker.decided(1, 0)).not.toThrow();
   });
 

@@ -25,6 +25,7 @@ test.each([
   ["`admin`", ["admin"]],
   ["`timeouts`", ["timeouts"]],
   ["`limits`", ["limits"]],
+  ["`forwarded`", ["forwarded"]],
 ])("docs/configuration.md lists the keys of %s as the schema has them", (heading, path) => {
   const keys = keysAt(path);
   expect(keys.length).toBeGreaterThan(0);

@@ -17,7 +17,7 @@ async function survives(content: string | Uint8Array): Promise<void> {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     expect(error.problems.length).toBeGreaterThan(0);
-    const rows = content.toString().split("\n").length;
+    const rows = Buffer.from(content).toString().split("\n").length;
     for (const { line, column, message } of error.problems) {
       expect(message).not.toMatch(/undefined|\n|\[object/);
       // Line 0: the file as a whole could not be read.

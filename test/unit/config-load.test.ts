@@ -13,7 +13,8 @@ describe("a configuration", () => {
   test("of three keys has a default for everything else", async () => {
     const { config, warnings } = await load(lines());
     expect(config).toEqual({
-      listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 8080 } }],
+      listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 8080 }, proxyProtocol: [] }],
+      forwarded: null,
       routes: [
         {
           match: { header: {} },
@@ -31,6 +32,7 @@ describe("a configuration", () => {
           "web",
           {
             name: "web",
+            proxyProtocol: "none",
             policy: [{ name: "round-robin", options: undefined }],
             backends: [{ address: { kind: "tcp", host: "127.0.0.1", port: 9001 }, weight: 1, labels: {} }],
             health: null,
@@ -60,7 +62,7 @@ describe("a configuration", () => {
 
   test("can say everything else", async () => {
     const { config } = await load(`
-listeners: [{ address: ":80" }, { address: "unix:run/in.sock" }, { address: ":0" }, { address: ":0" }]
+listeners: [{ address: ":80" }, { address: "unix:run/in.sock" }, { address: ":0", proxyProtocol: [10.0.0.0/8, "2001:DB8::1"] }, { address: ":0" }]
 routes:
   - match: { host: "*.Example.COM", path: /api/, method: [GET, POST], header: { Accept: "video/*" } }
     pool: api
@@ -82,14 +84,19 @@ admin: { address: ":9901", token: "a-long-secret==" }
 timeouts: { header: 1m, drain: 0s }
 limits: { headerBytes: 1MB, connections: 5, queue: 0 }
 workers: 3
+forwarded: { headers: forwarded, trust: 192.0.2.1 }
 engine: copy
 accessLog: off
 logLevel: debug
 `);
     expect(config.listeners.slice(1, 3)).toEqual([
-      { address: { kind: "unix", path: expect.stringMatching(/^\/.*\/run\/in\.sock$/) } },
-      { address: { kind: "tcp", host: "0.0.0.0", port: 0 } },
+      { address: { kind: "unix", path: expect.stringMatching(/^\/.*\/run\/in\.sock$/) }, proxyProtocol: [] },
+      {
+        address: { kind: "tcp", host: "0.0.0.0", port: 0 },
+        proxyProtocol: ["10.0.0.0/8", "2001:db8::1/128"],
+      },
     ]);
+    expect(config.forwarded).toEqual({ headers: ["forwarded"], trust: ["192.0.2.1/32"] });
     expect(config.routes[0]).toEqual({
       match: { host: "*.example.com", path: "/api/", method: ["GET", "POST"], header: { accept: "video/*" } },
       pool: "api",

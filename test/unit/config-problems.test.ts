@@ -310,9 +310,14 @@ const relations: Case[] = [
     "2:32: routes[0].forward: this version forwards by exchange only, not by connection; expected auto or exchange [LS_CONFIG_NOT_BUILT]",
   ],
   [
-    "the original destination",
-    backend("address: original-destination"),
-    "3:39: pools.web.backends[0].address: transparent forwarding to the original destination is not in this version, expected the address of a backend [LS_CONFIG_NOT_BUILT]",
+    "health checks of the original destination",
+    "listeners: [{ address: 127.0.0.1:8080 }]\nroutes: [{ pool: web }]\npools: { web: { backends: [{ address: original-destination }], health: { path: / } } }",
+    "3:64: pools.web.health: the original destination is not one place that could be checked, expected no health checks or other backends [LS_CONFIG_CONFLICT]",
+  ],
+  [
+    "a range that is none",
+    "listeners: [{ address: 127.0.0.1:8080, proxyProtocol: 10.0.0.0/33 }]\nroutes: [{ pool: web }]\npools: { web: { backends: [{ address: :9001 }] } }",
+    '1:55: listeners[0].proxyProtocol[0]: "10.0.0.0/33" is not a range of addresses, expected an address with an optional prefix length, for example 10.0.0.0/8 or 2001:db8::/32 [LS_CONFIG_VALUE]',
   ],
 ];
 

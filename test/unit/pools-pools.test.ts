@@ -177,24 +177,25 @@ describe("a reload", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("takes a backend that is gone out at once, and keeps its slot from others until the next reload", () => {
+  it("leaves a backend that is gone to workers that have not switched, and its slot from others, until the next reload", () => {
     start(pool("a", [1, 2]));
     pools.apply([pool("a", [2, 3])]);
-    expect(table.read(0, "eligible")).toBe(0);
+    expect(table.read(0, "eligible")).toBe(1);
     expect(slots()).toEqual({ "10.0.0.1:2": 1, "10.0.0.1:3": 2 });
     pools.apply([pool("a", [2, 3])]);
+    expect(table.read(0, "eligible")).toBe(0);
     pools.apply([pool("a", [2, 3, 4])]);
     expect(slots()["10.0.0.1:4"]).toBe(0);
   });
 
-  it("gives a backend that comes back in the next reload its slot back, eligible", () => {
+  it("takes a backend that comes back in the next reload as it was: a refused reload changes nothing", () => {
     start(pool("a", [1, 2]));
     pools.drain("a", "10.0.0.1:1");
     pools.apply([pool("a", [2])]);
     pools.apply([pool("a", [1, 2])]);
     expect(slots()).toEqual({ "10.0.0.1:1": 0, "10.0.0.1:2": 1 });
-    expect(health()["10.0.0.1:1"]).toBe("unknown");
-    expect(table.read(0, "eligible")).toBe(1);
+    expect(health()["10.0.0.1:1"]).toBe("draining");
+    expect(table.read(0, "eligible")).toBe(0);
   });
 
   it("that does not fit changes nothing", () => {

@@ -1,5 +1,6 @@
 // Request to the backend, response to the client, both at the same time.
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "exchange.h"
@@ -43,7 +44,10 @@ void append_fields(Buffer& out, const MessageHead& head, const FieldSummary& sum
     if (field.id == HeaderId::content_length && !keep_length) continue;
     if (!keep_forwarding && is_forwarding_field(field.id)) continue;
     const std::string_view name = head.name(field);
-    if (field.id == HeaderId::other && !summary.listed.empty() && summary.lists(name)) continue;
+    // Connection may name any field but those that frame and route the message, and those that say who the client is.
+    const bool nominable =
+        field.id != HeaderId::host && field.id != HeaderId::content_length && !is_forwarding_field(field.id);
+    if (nominable && !summary.listed.empty() && summary.lists(name)) continue;
     if (edits.replaces(name)) continue;
     append_field(out, name, head.value(field));
   }
@@ -58,11 +62,29 @@ void append_edits(Buffer& out, const HeaderEdits& edits, const TemplateValues& v
   }
 }
 
-// "200 OK" as the backend wrote it, without the protocol before and the line end after it.
-std::string_view status_and_reason(const MessageHead& head) {
+// What stands behind the status, without the blank before and the line end after it.
+std::string_view reason_of(const MessageHead& head) {
   const std::string_view bytes(head.base_, head.length);
   const std::string_view line = bytes.substr(0, bytes.find('\r'));
-  return line.substr(std::string_view("HTTP/1.1 ").size());
+  const size_t start = std::string_view("HTTP/1.1 200 ").size();
+  return line.size() > start ? line.substr(start) : std::string_view();
+}
+
+// RFC 9112, 4: llhttp lets any byte of a reason pass, and takes any three digits.
+bool is_valid_status_line(const MessageHead& head) {
+  return head.status >= 100 && std::ranges::all_of(reason_of(head), [](char c) {
+           return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+         });
+}
+
+void append_status_line(Buffer& out, const MessageHead& head) {
+  std::array<char, 4> status{};
+  std::to_chars(status.data(), status.data() + status.size(), head.status);
+  out.append("HTTP/1.1 ");
+  out.append({status.data(), 3});
+  out.append(" ");
+  out.append(reason_of(head));
+  out.append("\r\n");
 }
 
 }  // namespace
@@ -258,7 +280,7 @@ bool Exchange::read_response_head() {
 }
 
 bool Exchange::forward_response_head(std::string_view bytes, size_t& used) {
-  if (response_.major != 1 || !bytes.starts_with("HTTP/1.") || response_.status < 100) return false;
+  if (response_.major != 1 || !bytes.starts_with("HTTP/1.") || !is_valid_status_line(response_)) return false;
   const uint16_t status = response_.status;
   used = response_.length;
   if (status == 101) {
@@ -276,9 +298,7 @@ bool Exchange::forward_interim_response() {
   if (++interim_responses_ > kMaxInterimResponses) return false;
   if (request_.minor >= 1) {
     Buffer& out = client_.stream().output();
-    out.append("HTTP/1.1 ");
-    out.append(status_and_reason(response_));
-    out.append("\r\n");
+    append_status_line(out, response_);
     append_fields(out, response_, summarize_fields(response_), {}, false);
     out.append("\r\n");
     if (!client_.stream().flush()) {
@@ -341,9 +361,7 @@ bool Exchange::client_keeps_open() const {
 }
 
 void Exchange::write_response_head(Buffer& out, const FieldSummary& fields, BodyFraming framing) {
-  out.append("HTTP/1.1 ");
-  out.append(status_and_reason(response_));
-  out.append("\r\n");
+  append_status_line(out, response_);
   const HeaderEdits& edits = rules_->response;
   const bool keep_length = response_.status != 101 && response_.status != 204;
   append_fields(out, response_, fields, edits, keep_length);

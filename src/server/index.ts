@@ -46,6 +46,10 @@ async function serve(config: Config, options: RunOptions, log: Log, signals: Sig
     log,
     onFatal: () => fail(EXIT_INTERNAL),
   });
+  const broken = failed.then(async (code) => {
+    await server.close();
+    return code;
+  });
   let reloading = Promise.resolve();
   signals.onHangup(() => {
     reloading = reloading.then(() => reload(server, options, log));
@@ -60,7 +64,7 @@ async function serve(config: Config, options: RunOptions, log: Log, signals: Sig
     log.logger.info("stopped");
     return 0;
   });
-  return await Promise.race([failed, ended]);
+  return await Promise.race([broken, ended]);
 }
 
 /** The signals of a process that serves. */

@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { ok, request } from "../support/build.js";
+import { forEachEngine } from "../support/engines.js";
+import { startRawOrigin } from "../support/fixtures.js";
+import { startProxy } from "../support/proxy.js";
+import { delay, eventually } from "../support/wait.js";
+
+/** A policy with a slip that no call of it can be blamed for: it throws from a timer when a request asks for it. */
+const PLUGIN = `export default {
+  name: "time-bomb",
+  apiVersion: 1,
+  options: { "~standard": { version: 1, vendor: "test", validate: (value) => ({ value }) } },
+  needs: { headers: ["x-bomb"] },
+  create: () => ({
+    select(head) {
+      if (head.header("x-bomb")) setTimeout(() => { throw new Error("boom"); }, 50);
+    },
+  }),
+};`;
+
+async function startWithBomb(engine: string, listener = "127.0.0.1:0") {
+  const folder = mkdtempSync(join(tmpdir(), "longsplice-bomb-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const plugin = join(folder, "bomb.mjs");
+  writeFileSync(plugin, PLUGIN);
+  const origin = await startRawOrigin();
+  origin.answer(ok("fine"));
+  return startProxy({
+    engine: engine as "copy",
+    config: {
+      listeners: [{ address: listener }],
+      policies: plugin,
+      routes: [{ pool: "main" }],
+      pools: { main: { backends: [{ address: origin.address }], policy: "time-bomb" } },
+      workers: 2,
+    },
+  });
+}
+
+forEachEngine("a worker that crashes", (engine) => {
+  it("is logged and replaced, and the counters go on", async () => {
+    const proxy = await startWithBomb(engine);
+    await proxy.exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] }));
+    const line = await proxy.logged("a worker ended unexpectedly; another one takes its place");
+    expect(JSON.stringify(line)).toContain("boom");
+    await eventually("both workers", async () => {
+      const { workers, state } = (await proxy.status()) as { workers: { alive: number }; state: string };
+      return workers.alive === 2 && state === "ready";
+    });
+    for (let i = 0; i < 20; i++) {
+      expect((await proxy.exchange(request("GET / HTTP/1.1"))).status).toBe(200);
+    }
+    const metrics = await proxy.metrics();
+    expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBeGreaterThanOrEqual(20);
+    expect(metrics.sum("longsplice_backend_active", {})).toBe(0);
+    await proxy.stop();
+  });
+
+  it("ends the process with 70 when it happens again and again", async () => {
+    const proxy = await startWithBomb(engine);
+    let exited = false;
+    void proxy.exited.then(() => {
+      exited = true;
+    });
+    // A crash takes as long as the worker that takes the place needs to start.
+    for (let i = 0; i < 200 && !exited; i++) {
+      await proxy.exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] })).catch(() => {});
+      await delay(100);
+    }
+    expect(await proxy.exited).toBe(70);
+    expect(proxy.logs.some(({ msg }) => /the 6th within a minute/.test(String(msg)))).toBe(true);
+    proxy.kill();
+  });
+});

@@ -18,6 +18,7 @@ const project = (name: string, groupOrder: number, options: { alone?: boolean; t
 export default defineConfig({
   test: {
     pool: "forks",
+    setupFiles: process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"],
     retry: 0,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
@@ -25,8 +26,10 @@ export default defineConfig({
       project("unit", 0),
       project("native", 0),
       project("conformance", 1),
-      project("kernel", 2, { alone: true }),
-      project("integration", 3, { alone: true, timeout: 120_000 }),
+      project("hostile", 2, { alone: true, timeout: 60_000 }),
+      project("kernel", 3, { alone: true }),
+      project("integration", 4, { alone: true, timeout: 120_000 }),
+      project("leak", 5, { alone: true, timeout: 120_000 }),
     ],
   },
 });

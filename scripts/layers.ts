@@ -56,6 +56,13 @@ export const zones: readonly Zone[] = [
     uses: ["native/core", "native/engine", "native/engine/*"],
     nodeHeaders: true,
   },
+  // Fuzz targets run inside node, because its HTTP parser lives there.
+  {
+    ...plain,
+    folder: "native/fuzz",
+    uses: ["native/core", "native/engine", "native/engine/*"],
+    nodeHeaders: true,
+  },
   { ...plain, folder: "native/engine", uses: ["native/core"] },
   // One zone for each engine: none may know of another.
   { ...plain, folder: "native/engine/*", uses: ["native/core", "native/engine"] },

@@ -32,7 +32,7 @@ function isShellScript(file: string): boolean {
 }
 
 function steps(): Step[] {
-  const cpp = filesBelow(["native"], (file) => /\.(cc|h)$/.test(file));
+  const cpp = filesBelow(["native", "bench"], (file) => /\.(cc|h)$/.test(file));
   const shell = [...filesBelow(["scripts"], isShellScript), ".ci/run"];
   return [
     {

@@ -1,0 +1,45 @@
+/** The measurements that are not cells. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ScenarioName } from "../cells.js";
+import type { Plan } from "../options.js";
+import type { Progress } from "../progress.js";
+import { openTopology } from "../topology.js";
+import { runAccessLog } from "./access-log.js";
+import { runDecision } from "./decision.js";
+import { idleRounds, runIdle } from "./idle.js";
+import type { ScenarioContext, ScenarioResult } from "./scenario.js";
+import { runWorkers } from "./workers.js";
+
+const scenarios: Record<
+  ScenarioName,
+  { run: (context: ScenarioContext) => Promise<ScenarioResult>; steps: (rounds: number) => number }
+> = {
+  workers: { run: runWorkers, steps: (rounds) => 2 * rounds },
+  idle: { run: runIdle, steps: (rounds) => 3 * idleRounds(rounds) },
+  decision: { run: runDecision, steps: () => 4 },
+  accesslog: { run: runAccessLog, steps: (rounds) => 2 * rounds },
+};
+
+/** How many steps of progress the scenarios of the plan will make. */
+export function scenarioSteps(plan: Plan): number {
+  return plan.scenarios.reduce((sum, name) => sum + scenarios[name].steps(plan.rounds), 0);
+}
+
+/** Runs the scenarios of the plan. What they started may still run if this throws. */
+export async function runScenarios(
+  plan: Plan,
+  folder: string,
+  progress: Progress,
+): Promise<ScenarioResult[]> {
+  const results: ScenarioResult[] = [];
+  for (const name of plan.scenarios) {
+    const own = join(folder, name);
+    mkdirSync(own, { recursive: true });
+    const topology = await openTopology("loopback");
+    const result = await scenarios[name].run({ plan, topology, folder: own, progress });
+    if (result.failed !== null) progress.note(`FAILED ${name}: ${result.failed}`);
+    results.push(result);
+  }
+  return results;
+}

@@ -1,0 +1,71 @@
+/** Two settings of longsplice measured in turns. */
+import { measureOnce, type Round } from "../measure.js";
+import { type Origin, startOrigin, startTarget, type Target, type TargetOptions } from "../targets.js";
+import type { ScenarioContext } from "./scenario.js";
+
+const connections = 64;
+/** Bytes of each answer. */
+const size = 128;
+
+export interface Pair {
+  readonly first: readonly Round[];
+  readonly second: readonly Round[];
+  /** Of the first measurement that failed, or null. */
+  readonly failed: string | null;
+}
+
+/** Everything but the topology, the origin and the folder, which both have in common. */
+export type Setting = Partial<TargetOptions> & { readonly label: string; readonly workers: number };
+
+/**
+ * Measures both settings in each round, the order changing from round to round.
+ *
+ * @param afterRound called with the target and its measurement while the target is idle
+ */
+export async function measurePair(
+  context: ScenarioContext,
+  settings: readonly [Setting, Setting],
+  afterRound: (target: Target, setting: Setting, round: Round) => void | Promise<void> = () => {},
+): Promise<Pair> {
+  const { topology, plan, folder } = context;
+  const origin = await startOrigin("native", topology, folder);
+  const targets: Target[] = [];
+  for (const setting of settings) {
+    const origins = origin.addresses.slice(0, 1);
+    targets.push(await startTarget("longsplice", { topology, origins, folder, ...setting }));
+  }
+  const rounds: [Round[], Round[]] = [[], []];
+  for (let number = 0; number < plan.rounds; number++) {
+    for (const index of number % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      const [target, setting] = [targets[index], settings[index]];
+      if (target === undefined) continue;
+      context.progress.step(`${setting.label}, round ${number + 1} of ${plan.rounds}`);
+      const round = await loadOnce(context, target, origin);
+      await afterRound(target, setting, round);
+      rounds[index].push(round);
+    }
+  }
+  for (const { server } of targets) await server?.stop();
+  await origin.server.stop();
+  const failed = rounds.flat().find((round) => round.failed !== null)?.failed ?? null;
+  return { first: rounds[0], second: rounds[1], failed };
+}
+
+/** A warm-up and a measurement with keep-alive. */
+export async function loadOnce(
+  { topology, plan }: ScenarioContext,
+  target: Target,
+  origin: Origin,
+): Promise<Round> {
+  const load = {
+    load: "wrk",
+    addresses: target.addresses,
+    path: `/${size}`,
+    connections,
+    mode: "keep-alive",
+    seconds: plan.seconds,
+  } as const;
+  const servers = { proxy: target.server, origin: origin.server };
+  const warmUp = await measureOnce(topology, { ...load, seconds: 1 }, size, servers);
+  return warmUp.failed === null ? measureOnce(topology, load, size, servers) : warmUp;
+}

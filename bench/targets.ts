@@ -1,0 +1,137 @@
+/** The programs that are measured, and the origins behind them. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bodySizes, type OriginName, type TargetName } from "./cells.js";
+import { type CommandLine, type RunningServer, startServer } from "./processes.js";
+import { fillTemplate } from "./template.js";
+import type { Topology } from "./topology.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Client connections that a target must be able to hold. */
+const defaultConnections = 4096;
+
+export interface Target {
+  readonly name: TargetName;
+  /** Where clients connect: host:port, one for each address of the place. */
+  readonly addresses: readonly string[];
+  /** Null for `direct`. */
+  readonly server: RunningServer | null;
+  /** host:port of longsplice's admin address. */
+  readonly admin: string;
+}
+
+export interface Origin {
+  readonly addresses: readonly string[];
+  readonly server: RunningServer;
+}
+
+/** What a proxy is started with. */
+export interface TargetOptions {
+  readonly topology: Topology;
+  readonly origins: readonly string[];
+  readonly workers: number;
+  /** For configuration files and whatever the programs write. */
+  readonly folder: string;
+  readonly connections?: number;
+  readonly policy?: string;
+  readonly accessLog?: "off" | "json";
+  /** A file descriptor for what the program writes to its standard output. */
+  readonly stdout?: number;
+}
+
+let nextPort = 17_000 + (process.pid % 5000);
+
+/** A port that is free on loopback, below the range that the kernel gives to clients. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = nextPort++;
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once("error", () => resolve(false));
+      server.listen(port, () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
+/** Writes a template of bench/peers/ with its values to a folder of its own; returns the file and the folder. */
+function configure(
+  template: string,
+  name: string,
+  folder: string,
+  values: Readonly<Record<string, string | number | readonly string[]>>,
+): { file: string; folder: string } {
+  const own = join(folder, name);
+  mkdirSync(own, { recursive: true });
+  const text = readFileSync(join(root, "bench/peers", `${template}.in`), "utf8");
+  const file = join(own, template);
+  // As root nginx would give its workers to a user who may not read the folder.
+  const user = process.getuid?.() === 0 ? "user root;" : "";
+  writeFileSync(file, fillTemplate(text, { user, folder: own, ...values }));
+  return { file, folder: own };
+}
+
+async function listenOn(topology: Topology, place: "proxy" | "backend") {
+  const port = await freePort();
+  return { port, addresses: topology.addresses[place].map((host) => `${host}:${port}`) };
+}
+
+/** @param hosts more addresses than the topology has, for pools of several backends */
+export async function startOrigin(
+  name: OriginName,
+  topology: Topology,
+  folder: string,
+  hosts: readonly string[] = topology.addresses.backend,
+): Promise<Origin> {
+  const port = await freePort();
+  const addresses = hosts.map((host) => `${host}:${port}`);
+  const workers = availableParallelism();
+  if (name === "native") {
+    const program = join(root, "build/bench/origin");
+    const command: CommandLine = [program, "--threads", `${workers}`, ...addresses];
+    return { addresses, server: await startServer(topology.at("backend", command), [port]) };
+  }
+  const limits = { connections: defaultConnections, descriptors: 2 * defaultConnections };
+  const { file, folder: own } = configure("nginx-origin.conf", "nginx-origin", folder, {
+    workers,
+    address: addresses,
+    ...limits,
+  });
+  mkdirSync(join(own, "files"), { recursive: true });
+  for (const size of bodySizes)
+    writeFileSync(join(own, "files", `${size}`), Buffer.alloc(size, "nginx bench\n"));
+  const command: CommandLine = ["nginx", "-p", own, "-c", file];
+  return { addresses, server: await startServer(topology.at("backend", command), [port]) };
+}
+
+/** @throws Error if it does not start */
+export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
+  const { topology, origins, workers, folder, connections = defaultConnections } = options;
+  if (name === "direct") return { name, addresses: origins, server: null, admin: "" };
+  const { port, addresses } = await listenOn(topology, "proxy");
+  const adminPort = await freePort();
+  const admin = `127.0.0.1:${adminPort}`;
+  const templates = { longsplice: "longsplice.yaml", haproxy: "haproxy.cfg", nginx: "nginx.conf" } as const;
+  const { file, folder: own } = configure(templates[name], `${name}-${port}`, folder, {
+    address: addresses,
+    origin: origins,
+    workers,
+    connections,
+    descriptors: 2 * connections,
+    admin,
+    policy: options.policy ?? "round-robin",
+    accessLog: options.accessLog ?? "off",
+  });
+  const commands: Record<typeof name, CommandLine> = {
+    longsplice: [process.execPath, join(root, "bin/longsplice.js"), "run", "-c", file],
+    haproxy: ["haproxy", "-db", "-f", file],
+    nginx: ["nginx", "-p", own, "-c", file],
+  };
+  const ports = name === "longsplice" ? [port, adminPort] : [port];
+  const server = await startServer(topology.at("proxy", commands[name]), ports, options.stdout);
+  return { name, addresses, server, admin };
+}

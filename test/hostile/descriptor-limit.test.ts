@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import { ok, request } from "../support/build.js";
+import { forEachEngine } from "../support/engines.js";
+import { startRawOrigin } from "../support/fixtures.js";
+import { cpuShare, limitFds } from "../support/hostile-process.js";
+import { readResponse } from "../support/message.js";
+import { openFds } from "../support/process-info.js";
+import { startProxy } from "../support/proxy.js";
+import { delay, eventually } from "../support/wait.js";
+import type { Wire } from "../support/wire.js";
+
+const FDS = 64;
+
+forEachEngine("a process that runs out of file descriptors", (engine) => {
+  it("waits without spinning, says why, serves who is in, and takes up again", async () => {
+    const origin = await startRawOrigin();
+    origin.answer(ok("served"));
+    const proxy = await startProxy({ engine, backends: [origin.address] });
+    limitFds(proxy.pid, FDS);
+    const insider = await proxy.connect();
+    const ask = async (client: Wire) => {
+      await client.send(request());
+      return (await readResponse(client)).body.toString();
+    };
+    expect(await ask(insider)).toBe("served");
+
+    // The kernel completes all of them; the proxy has descriptors for some.
+    const crowd = await Promise.all(Array.from({ length: 3 * FDS }, () => proxy.connect()));
+    await eventually("all descriptors in use", () => openFds(proxy.pid) >= FDS);
+    const complaint = await proxy.logged(/cannot accept.*too many open files/i);
+    expect(complaint.level).toMatch(/error/i);
+    expect(await cpuShare(proxy.pid, 2_000)).toBeLessThan(0.2);
+    // No line for every attempt.
+    expect(proxy.logs.filter(({ msg }) => /cannot accept/.test(msg ?? "")).length).toBeLessThan(4);
+    expect(await ask(insider)).toBe("served");
+
+    for (const client of crowd) client.reset();
+    await eventually("descriptors to spare", () => openFds(proxy.pid) < FDS - 8);
+    const late = await Promise.all(Array.from({ length: 4 }, () => proxy.connect()));
+    for (const client of late) expect(await ask(client)).toBe("served");
+    expect(await ask(insider)).toBe("served");
+  });
+
+  it("answers those that wait when others leave", async () => {
+    const origin = await startRawOrigin();
+    origin.answer(ok("served"));
+    const proxy = await startProxy({ engine, backends: [origin.address] });
+    limitFds(proxy.pid, FDS);
+    const crowd = await Promise.all(Array.from({ length: FDS }, () => proxy.connect()));
+    await proxy.logged(/cannot accept/);
+    const waiting = await proxy.connect();
+    await waiting.send(request());
+    await delay(200);
+    expect(waiting.receivedLength).toBe(0);
+    for (const client of crowd) client.reset();
+    expect((await readResponse(waiting)).body.toString()).toBe("served");
+  });
+});

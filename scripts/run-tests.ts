@@ -1,4 +1,4 @@
-/** Runs the static checks and vitest, and closes with the one line that says how many of all passed and failed. */
+/** Runs static checks, vitest, sanitizers and fuzzer, and closes with the one line that counts what passed and failed. */
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +22,18 @@ function vitest(args: readonly string[]): Promise<number | null> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);
+  });
+}
+
+/** Each passes or fails as a whole, and keeps the machine busy: so they come after everything that measures time. */
+const programs = ["scripts/sanitize", "scripts/fuzz"];
+
+/** Runs a program of this repository to its end; true if it exited 0. */
+function run(program: string): Promise<boolean> {
+  const child = spawn(join(root, program), { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code === 0));
   });
 }
 
@@ -54,6 +66,10 @@ try {
   for (const note of notes) console.log(`FAILED ${note}`);
   total.passed += passed;
   total.failed += failed;
+  for (const program of filters.length === 0 ? programs : []) {
+    if (await run(program)) total.passed++;
+    else total.failed++;
+  }
 } catch (error) {
   console.error(error);
   total.failed++;

@@ -71,8 +71,16 @@ struct HttpParser::Hooks {
 };
 
 namespace {
+
 Settings parser_settings;
+
+// llhttp skips any CR and LF before a start line; RFC 9112, 2.2 lets a server skip empty lines, which end in CR LF.
+bool begins_with_bare_line_end(std::string_view head) {
+  while (head.starts_with("\r\n")) head.remove_prefix(2);
+  return head.starts_with('\r') || head.starts_with('\n');
 }
+
+}  // namespace
 
 const char* HttpParser::initialize() {
   if (const char* missing = discover()) return missing;
@@ -108,6 +116,10 @@ ParseStatus HttpParser::parse_head(const char* base, size_t from, size_t to) {
   const int result = llhttp_execute(state_, base + from, to - from);
   if (result == kPaused) {
     head_->length = static_cast<uint32_t>(llhttp_get_error_pos(state_) - base);
+    if (begins_with_bare_line_end({base, head_->length})) {
+      reason_ = "bare CR or LF before the start line";
+      return ParseStatus::error;
+    }
     if (head_->length > limits_.bytes) {
       limit_ = head_->target.length > limits_.bytes ? Limit::target : Limit::head;
       return ParseStatus::error;

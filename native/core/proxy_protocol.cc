@@ -31,6 +31,8 @@ std::string_view next_word(std::string_view& line) {
 
 bool is_address(const std::string& text, int family) {
   std::array<unsigned char, sizeof(in6_addr)> parsed;
+  // inet_pton stops at a NUL; the bytes behind it would go on into logs and headers.
+  if (text.find('\0') != std::string::npos) return false;
   return inet_pton(family, text.c_str(), parsed.data()) == 1;
 }
 

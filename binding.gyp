@@ -19,6 +19,7 @@
         "native/core/exchange_select.cc",
         "native/core/field_summary.cc",
         "native/core/forwarding.cc",
+        "native/core/head_writer.cc",
         "native/core/header_rules.cc",
         "native/core/http_parser.cc",
         "native/core/idle_set.cc",

@@ -102,7 +102,7 @@ export async function churn(port: number, total: number, atOnce: number): Promis
   await Promise.all(Array.from({ length: atOnce }, one));
 }
 
-/** An origin that answers by the target, whole requests in one segment assumed. */
+/** An origin that answers by the target, heads in one segment assumed. */
 export class ChurnOrigin {
   readonly #sockets = new Set<net.Socket>();
   readonly #server = net.createServer((socket) => {
@@ -135,13 +135,22 @@ export class ChurnOrigin {
   }
 }
 
+/**
+ * Answers every request in what one read brought: on a kept connection, a request may come together with the end of the
+ * body before it.
+ */
 function answer(socket: net.Socket, text: string): void {
-  const path = /^[A-Z]+ (\/\w+) /.exec(text)?.[1];
+  const paths = [...text.matchAll(/[A-Z]+ (\/\w+) HTTP\/1\.1\r\n/g)].map(([, path]) => path);
+  for (const path of paths) answerTo(socket, path!);
+  // The rest of a body needs no answer, and what follows an upgrade comes back.
+  if (paths.length === 0 && text.includes("ping")) socket.write(text);
+}
+
+function answerTo(socket: net.Socket, path: string): void {
   if (path === "/ok") socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
   else if (path === "/upgrade")
     socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
   else if (path === "/cut") socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort");
   else if (path === "/die") socket.destroy();
-  // The rest of a body needs no answer, /hang and /queued get none, and what follows an upgrade comes back.
-  else if (path === undefined && text.includes("ping")) socket.write(text);
+  // /hang and /queued get none.
 }

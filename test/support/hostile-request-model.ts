@@ -36,7 +36,7 @@ function isAuthority(text: string): boolean {
 /** Reads the first request of a text. The backend's address stands for the host that an HTTP/1.0 client left out. */
 export function judgeRequest(text: string, backend = ""): RequestVerdict {
   // Line ends before a request are dropped, as RFC 9112, 2.2 asks; nothing of them goes on.
-  const parts = splitHead(text.replace(/^[\r\n]+/, ""));
+  const parts = splitHead(text.replace(/^(\r\n)+/, ""));
   const line = REQUEST_LINE.exec(parts?.lines[0] ?? "");
   const fields = parts && readFields(parts.lines.slice(1));
   if (!parts || !line || !fields) return { kind: "refused" };

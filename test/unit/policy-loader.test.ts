@@ -215,6 +215,16 @@ describe("docs/writing-a-policy.md", () => {
   });
 });
 
+describe("README.md", () => {
+  it("shows a policy that can be named without options", async () => {
+    const text = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+    const policy = await policyOf(await file("readme.mts", /```ts\n(.*?)```/s.exec(text)?.[1] ?? ""));
+    const candidates = fakeCandidates([{ address: "a" }, { address: "b" }, { address: "c" }]);
+    const head = fakeHead({ headers: { "x-tenant": "acme" } });
+    expect((await pick(policy, candidates, head))?.address).toBe("b");
+  });
+});
+
 describe("examples/policies/shard-by-tenant.ts", () => {
   it("narrows to the tenant's shard, or to the fallback", async () => {
     const path = fileURLToPath(new URL("../../examples/policies/*.ts", import.meta.url));

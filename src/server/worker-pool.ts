@@ -141,11 +141,14 @@ export class WorkerPool {
    * @throws what a worker failed with; then none is left running
    */
   async start(plan: WorkerPlan, count: number): Promise<void> {
-    this.plan = plan;
     for (let number = 0; number < count; number++) this.threads.push(this.create(number, plan, count));
     const outcomes = await Promise.allSettled(this.threads.map((thread) => thread.ready));
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failed === undefined) return;
+    if (failed === undefined) {
+      // Only from now on are workers replaced: one that cannot start is the reason why nothing starts.
+      this.plan = plan;
+      return;
+    }
     await this.stop(0);
     throw failed.reason;
   }
@@ -172,10 +175,18 @@ export class WorkerPool {
       return;
     }
     logger.error({ worker, err: error }, "a worker ended unexpectedly; another one takes its place");
-    const replacement = this.create(worker, this.plan, this.threads.length);
-    this.threads[worker] = replacement;
-    // Its failure to start is the next crash.
-    replacement.ready.catch(() => {});
+    try {
+      const replacement = this.create(worker, this.plan, this.threads.length);
+      this.threads[worker] = replacement;
+      // Its failure to start is the next crash.
+      replacement.ready.catch(() => {});
+    } catch (cause) {
+      logger.fatal(
+        { worker, err: cause },
+        "the worker could not be replaced: its listeners cannot be opened again",
+      );
+      this.options.onFatal(cause);
+    }
   }
 
   /** Workers that still run. */

@@ -74,10 +74,16 @@ namespace {
 
 Settings parser_settings;
 
-// llhttp skips any CR and LF before a start line; RFC 9112, 2.2 lets a server skip empty lines, which end in CR LF.
-bool begins_with_bare_line_end(std::string_view head) {
-  while (head.starts_with("\r\n")) head.remove_prefix(2);
-  return head.starts_with('\r') || head.starts_with('\n');
+// RFC 9112, 2.2: a line ends in CR LF, and a recipient must not take a bare CR for its end. llhttp skips any CR and LF
+// before a start line, and takes a second CR behind a reason phrase.
+bool has_bare_line_end(std::string_view head) {
+  for (size_t at = head.find('\r'); at != head.npos; at = head.find('\r', at + 2)) {
+    if (at + 1 == head.size() || head[at + 1] != '\n') return true;
+  }
+  for (size_t at = head.find('\n'); at != head.npos; at = head.find('\n', at + 1)) {
+    if (at == 0 || head[at - 1] != '\r') return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -116,8 +122,8 @@ ParseStatus HttpParser::parse_head(const char* base, size_t from, size_t to) {
   const int result = llhttp_execute(state_, base + from, to - from);
   if (result == kPaused) {
     head_->length = static_cast<uint32_t>(llhttp_get_error_pos(state_) - base);
-    if (begins_with_bare_line_end({base, head_->length})) {
-      reason_ = "bare CR or LF before the start line";
+    if (has_bare_line_end({base, head_->length})) {
+      reason_ = "bare CR or LF";
       return ParseStatus::error;
     }
     if (head_->length > limits_.bytes) {

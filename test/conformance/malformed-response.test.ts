@@ -25,6 +25,7 @@ const malformed: Record<string, string> = {
   ),
   "NUL in a header": head("x-a: b\0c\r\ncontent-length: 2", "ok"),
   "a bare CR in a header": head("x-a: b\rc\r\ncontent-length: 2", "ok"),
+  "a bare CR behind the reason": "HTTP/1.1 200 OK\r\rx-a: b\r\ncontent-length: 2\r\n\r\nok",
   "a folded header": head("x-a: b\r\n c\r\ncontent-length: 2", "ok"),
   "a header without a colon": head("x-a\r\ncontent-length: 2", "ok"),
   "a space before the colon": head("content-length : 2", "ok"),

@@ -34,7 +34,7 @@ Downstream::~Downstream() = default;
 void Downstream::start(Worker& worker, Listener& listener, Fd fd, const SocketAddress& peer,
                        bool awaits_proxy_header) {
   auto* connection = new Downstream(worker, listener, peer);
-  connection->stream_.attach(std::move(fd));
+  connection->stream_.attach(std::move(fd), worker.held());
   connection->quiet_since_ = worker.poller().now();
   connection->awaits_proxy_header_ = awaits_proxy_header;
   connection->arm(worker.snapshot()->timeouts.header);
@@ -150,7 +150,7 @@ void Downstream::begin_exchange() {
 }
 
 bool Downstream::step_draining() {
-  if (!stream_.flush()) {
+  if (!stream_.flush_now()) {
     close();
     return false;
   }

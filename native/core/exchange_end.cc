@@ -157,7 +157,7 @@ void Exchange::answer(uint32_t status, std::string_view detail) {
 void Exchange::finish() {
   const bool request_done = request_body_.complete() && !upstream_write_failed_;
   record(status_);
-  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().blocked()) {
+  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().has_output()) {
     upstream_->become_idle(upstream_idle_ms_);
     upstream_ = nullptr;
   }

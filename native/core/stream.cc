@@ -5,15 +5,25 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace longsplice {
 
 namespace {
 constexpr size_t kPiecesPerCall = 64;
+// What is worth a copy to be sent later. Beyond it the copy costs more than the wakeup.
+constexpr size_t kHeldBytes = 4096;
+}  // namespace
+
+void HeldStreams::send() {
+  // An error is reported as an event, too.
+  for (Stream* stream : streams_) stream->flush_now();
+  streams_.clear();
 }
 
-void Stream::attach(Fd fd) {
+void Stream::attach(Fd fd, HeldStreams& held) {
   fd_ = std::move(fd);
+  round_ = &held;
   readable_ = peer_closed_ = broken_ = sending_shut_ = false;
   writable_ = true;
 }
@@ -63,7 +73,25 @@ bool Stream::quiet() {
   return true;
 }
 
-bool Stream::send(std::span<const iovec> pieces) {
+bool Stream::send(std::span<const iovec> pieces) { return hold(pieces) || send_now(pieces); }
+
+bool Stream::flush_now() {
+  held_ = false;
+  return output_.empty() || !fd_ || send_now({});
+}
+
+bool Stream::hold(std::span<const iovec> pieces) {
+  if (!writable_) return false;
+  size_t total = output_.size();
+  for (const iovec& piece : pieces) total += piece.iov_len;
+  if (total > kHeldBytes) return false;
+  for (const iovec& piece : pieces) output_.append({static_cast<const char*>(piece.iov_base), piece.iov_len});
+  if (!output_.empty() && !std::exchange(held_, true)) round_->add(*this);
+  return true;
+}
+
+bool Stream::send_now(std::span<const iovec> pieces) {
+  held_ = false;
   std::array<iovec, kPiecesPerCall + 1> vector;
   size_t next = 0;
   do {
@@ -92,10 +120,15 @@ bool Stream::send(std::span<const iovec> pieces) {
 }
 
 bool Stream::transmit(std::span<iovec> pieces, size_t& sent) {
-  msghdr message{};
-  message.msg_iov = pieces.data();
-  message.msg_iovlen = pieces.size();
-  const ssize_t count = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  ssize_t count = 0;
+  if (pieces.size() == 1) {
+    count = ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+  } else {
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = pieces.size();
+    count = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  }
   if (count >= 0) {
     sent = static_cast<size_t>(count);
     return true;
@@ -108,6 +141,8 @@ bool Stream::transmit(std::span<iovec> pieces, size_t& sent) {
 
 void Stream::shut_down_sending() {
   if (sending_shut_ || !fd_) return;
+  flush_now();
+  if (blocked()) return;
   sending_shut_ = true;
   ::shutdown(fd_.get(), SHUT_WR);
 }

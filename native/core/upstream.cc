@@ -23,7 +23,7 @@ Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& 
   if (result != 0 && errno != EINPROGRESS) return nullptr;
   auto* upstream = new Upstream(worker, slot);
   upstream->connected_ = result == 0;
-  upstream->stream_.attach(std::move(fd));
+  upstream->stream_.attach(std::move(fd), worker.held());
   worker.load().add(slot, LoadField::connections, 1);
   if (!worker.poller().add(upstream->stream_.fd(), *upstream)) {
     upstream->dispose();

@@ -47,6 +47,7 @@ Worker::~Worker() { close(); }
 void Worker::turn() { poller_.turn(after_round_); }
 
 void Worker::after_round() {
+  held_.send();
   if (draining_ && connections_.empty()) finish_drain();
   if (std::exchange(place_freed_, false)) serve_queues();
   if (access_log_.full()) {

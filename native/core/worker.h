@@ -21,6 +21,7 @@
 #include "poller.h"
 #include "snapshot.h"
 #include "stats.h"
+#include "stream.h"
 
 namespace longsplice {
 
@@ -51,6 +52,7 @@ class Worker {
   Stats& stats() { return stats_; }
   AccessLog& access_log() { return access_log_; }
   Engine& engine() { return *engine_; }
+  HeldStreams& held() { return held_; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   bool draining() const { return draining_; }
@@ -89,6 +91,7 @@ class Worker {
   Host& host_;
   LoadTable load_;
   std::unique_ptr<Engine> engine_;
+  HeldStreams held_;
   std::unique_ptr<char[]> scratch_;
   SnapshotPtr snapshot_;
   Stats stats_;

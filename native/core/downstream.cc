@@ -98,8 +98,8 @@ bool Downstream::step_reading_head() {
     case Exchange::HeadResult::need_more:
       return false;
     case Exchange::HeadResult::closed:
-      // The timeout may be that of an idle connection still: nothing was received.
-      close();
+      // What answers the requests before the FIN goes first.
+      if (!stream_.flush_now() || !stream_.blocked()) close();
       return false;
     case Exchange::HeadResult::nothing:
       exchange_.reset();

@@ -8,6 +8,7 @@
 
 #include "../core/address.h"
 #include "../core/http_parser.h"
+#include "../core/socket_count.h"
 #include "js_read.h"
 #include "probes.h"
 #include "worker_binding.h"
@@ -68,9 +69,9 @@ Napi::Value raise_file_limit(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
 }
 
-// setConnectionCap(connections)
-Napi::Value set_connection_cap(const Napi::CallbackInfo& info) {
-  Worker::set_connection_cap(info[0].ToNumber().Uint32Value());
+// setSocketLimit(descriptors)
+Napi::Value set_socket_limit(const Napi::CallbackInfo& info) {
+  SocketCount::of_process().set_descriptors(info[0].ToNumber().Uint32Value());
   return info.Env().Undefined();
 }
 
@@ -96,7 +97,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["closeDescriptor"] = Napi::Function::New<close_descriptor>(env, "closeDescriptor");
   exports["duplicateDescriptor"] = Napi::Function::New<duplicate_descriptor>(env, "duplicateDescriptor");
   exports["raiseFileLimit"] = Napi::Function::New<raise_file_limit>(env, "raiseFileLimit");
-  exports["setConnectionCap"] = Napi::Function::New<set_connection_cap>(env, "setConnectionCap");
+  exports["setSocketLimit"] = Napi::Function::New<set_socket_limit>(env, "setSocketLimit");
   export_probes(env, exports);
   return exports;
 }

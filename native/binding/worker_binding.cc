@@ -288,7 +288,10 @@ void WorkerBinding::exchange_done(const ExchangeReport& report) {
 
 void WorkerBinding::access_log(std::string_view lines) {
   const Napi::HandleScope handles(Env());
-  on_access_log_.Call({Napi::Buffer<char>::Copy(Env(), lines.data(), lines.size())});
+  // Memory of its own, which can be given to another thread without a copy.
+  auto memory = Napi::ArrayBuffer::New(Env(), lines.size());
+  std::memcpy(memory.Data(), lines.data(), lines.size());
+  on_access_log_.Call({Napi::Uint8Array::New(Env(), lines.size(), memory, 0)});
 }
 
 void WorkerBinding::log(LogLevel level, std::string_view message) {

@@ -2,9 +2,9 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdio>
 
 namespace longsplice {
 namespace {
@@ -25,23 +25,44 @@ void append_milliseconds(std::string& out, uint64_t micros) {
   out.append(decimals.data(), decimals.size());
 }
 
+bool is_plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return c != '"' && c != '\\' && byte >= 0x20 && byte < 0x7f;
+}
+
+// Appends `text` with `escape` called for each byte that could break the quotes or the line. What lies between two
+// of them, which is nearly always all of it, is copied in one go.
+template <typename Escape>
+void append_escaped(std::string& out, std::string_view text, Escape escape) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end) {
+    const char* const special = std::find_if_not(at, end, is_plain);
+    out.append(at, special);
+    if (special == end) return;
+    escape(*special);
+    at = special + 1;
+  }
+}
+
+void append_hex(std::string& out, const char (&digits)[17], char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  out.push_back(digits[byte >> 4]);
+  out.push_back(digits[byte & 15]);
+}
+
 // What a client sent must not be able to forge a line or break the reader's parser. Bytes above ASCII are taken as
 // Latin-1 in JSON, so that the line is valid UTF-8 whatever came.
 void append_json(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
+  append_escaped(out, text, [&](char c) {
     if (c == '"' || c == '\\') {
       out.push_back('\\');
       out.push_back(c);
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      out.append("\\u00");
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
     } else {
-      out.push_back(c);
+      out.append("\\u00");
+      append_hex(out, "0123456789abcdef", c);
     }
-  }
+  });
 }
 
 void append_member(std::string& out, std::string_view name, std::string_view value) {
@@ -52,19 +73,12 @@ void append_member(std::string& out, std::string_view name, std::string_view val
 
 // As nginx and Apache httpd write it: \xHH for what would break the quotes or the line.
 void append_quoted(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   out.push_back('"');
   if (text.empty()) out.push_back('-');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\' || byte < 0x20 || byte >= 0x7f) {
-      out.append("\\x");
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
-    } else {
-      out.push_back(c);
-    }
-  }
+  append_escaped(out, text, [&](char c) {
+    out.append("\\x");
+    append_hex(out, "0123456789ABCDEF", c);
+  });
   out.push_back('"');
 }
 
@@ -83,21 +97,26 @@ void AccessLog::write(AccessLogFormat format, const AccessRecord& record) {
 void AccessLog::update_time() {
   timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  milliseconds_ = static_cast<int>(now.tv_nsec / 1'000'000);
-  if (now.tv_sec == second_) return;
-  second_ = now.tv_sec;
-  tm utc;
-  gmtime_r(&now.tv_sec, &utc);
-  std::array<char, 40> text;
-  iso_prefix_.assign(text.data(), strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc));
-  common_time_.assign(text.data(), strftime(text.data(), text.size(), "%d/%b/%Y:%H:%M:%S +0000", &utc));
+  const int64_t millisecond = now.tv_nsec / 1'000'000;
+  if (now.tv_sec == second_ && millisecond == millisecond_) return;
+  if (now.tv_sec != second_) {
+    second_ = now.tv_sec;
+    tm utc;
+    gmtime_r(&now.tv_sec, &utc);
+    std::array<char, 40> text;
+    iso_time_.assign(text.data(), strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.000Z", &utc));
+    common_time_.assign(text.data(), strftime(text.data(), text.size(), "%d/%b/%Y:%H:%M:%S +0000", &utc));
+  }
+  millisecond_ = millisecond;
+  const size_t digits = iso_time_.size() - 4;
+  iso_time_[digits] = static_cast<char>('0' + millisecond / 100);
+  iso_time_[digits + 1] = static_cast<char>('0' + millisecond / 10 % 10);
+  iso_time_[digits + 2] = static_cast<char>('0' + millisecond % 10);
 }
 
 void AccessLog::write_json(const AccessRecord& record) {
   std::string& out = lines_;
-  std::array<char, 8> fraction;
-  std::snprintf(fraction.data(), fraction.size(), ".%03dZ", milliseconds_);
-  out.append("{\"time\":\"").append(iso_prefix_).append(fraction.data()).append("\",\"client\":\"");
+  out.append("{\"time\":\"").append(iso_time_).append("\",\"client\":\"");
   append_json(out, record.client);
   out.push_back(':');
   append_number(out, record.client_port);

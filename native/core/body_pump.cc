@@ -5,6 +5,8 @@
 #include <charconv>
 #include <memory>
 
+#include "head_writer.h"
+
 namespace longsplice {
 
 namespace {
@@ -122,8 +124,8 @@ BodyPump::Status BodyPump::source_ended(Stream& sink) {
 bool BodyPump::send_pieces(Stream& sink) {
   const auto& list = pieces();
   if (list.empty()) return true;
-  std::vector<iovec> vector;
-  vector.reserve(list.size() + 2);
+  thread_local std::vector<iovec> vector;
+  vector.clear();
   std::array<char, 20> size_line;
   if (rechunk_) {
     uint64_t total = 0;
@@ -152,10 +154,7 @@ bool BodyPump::send_end(Stream& sink) {
 void BodyPump::append_trailers(Buffer& output) const {
   for (const auto& [name, value] : parser_->trailers()) {
     if (edits_ != nullptr && edits_->replaces(name)) continue;
-    output.append(name);
-    output.append(": ");
-    output.append(value);
-    output.append("\r\n");
+    append_field(output, name, value);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "free_list.h"
+
 namespace longsplice {
 
 // A contiguous queue of bytes that owns no memory while it is empty: an idle connection costs no buffer.
@@ -14,7 +16,7 @@ class Buffer {
   Buffer() = default;
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
+  ~Buffer() { discard(); }
 
   bool empty() const { return begin_ == end_; }
   size_t size() const { return end_ - begin_; }
@@ -48,7 +50,8 @@ class Buffer {
   }
 
   void release() {
-    std::free(std::exchange(data_, nullptr));
+    discard();
+    data_ = nullptr;
     begin_ = end_ = capacity_ = 0;
   }
 
@@ -60,10 +63,9 @@ class Buffer {
     } else {
       size_t capacity = capacity_ > 0 ? capacity_ * 2 : kSmallest;
       while (capacity < used + bytes) capacity *= 2;
-      char* grown = static_cast<char*>(std::malloc(capacity));
-      if (grown == nullptr) std::abort();  // as operator new does without exceptions
+      char* grown = allocate(capacity);
       if (used > 0) std::memcpy(grown, data_ + begin_, used);
-      std::free(data_);
+      discard();
       data_ = grown;
       capacity_ = capacity;
     }
@@ -71,7 +73,27 @@ class Buffer {
     end_ = used;
   }
 
+  static char* allocate(size_t capacity) {
+    void* memory = capacity == kSmallest ? smallest_blocks().take() : std::malloc(capacity);
+    if (memory == nullptr) std::abort();  // as operator new does without exceptions
+    return static_cast<char*>(memory);
+  }
+
+  void discard() {
+    if (capacity_ == kSmallest) {
+      smallest_blocks().give(data_);
+    } else {
+      std::free(data_);
+    }
+  }
+
+  static FreeList& smallest_blocks() {
+    thread_local FreeList blocks(kSmallest, kKeptBlocks);
+    return blocks;
+  }
+
   static constexpr size_t kSmallest = 4096;
+  static constexpr size_t kKeptBlocks = 256;
   char* data_ = nullptr;
   size_t begin_ = 0;
   size_t end_ = 0;

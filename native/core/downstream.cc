@@ -6,6 +6,7 @@
 #include "exchange.h"
 #include "listener.h"
 #include "proxy_protocol.h"
+#include "socket_count.h"
 #include "worker.h"
 
 namespace longsplice {
@@ -129,7 +130,7 @@ bool Downstream::read_proxy_header() {
     const ProxyStatus status = longsplice::read_proxy_header(input_.view(), header, used);
     if (status == ProxyStatus::need_more) continue;
     if (status == ProxyStatus::invalid) {
-      worker_.host().log(LogLevel::warn, "no valid PROXY header from " + client_address_);
+      listener_.refused_proxy_header(client_address_);
       break;
     }
     input_.consume(used);
@@ -175,6 +176,7 @@ bool Downstream::step_draining() {
 void Downstream::exchange_over(After after) {
   exchange_->return_input(input_);
   finished_ = std::move(exchange_);
+  if (!std::exchange(served_, true)) SocketCount::of_process().client_served();
   quiet_since_ = worker_.poller().now();
   if (after == After::reset) {
     stream_.reset();

@@ -47,6 +47,8 @@ class Downstream final : public Pollable, public Timer {
 
   const std::string& client_address() const { return client_address_; }
   uint16_t client_port() const { return client_port_; }
+  // An exchange is over already.
+  bool served() const { return served_; }
 
   enum class After : uint8_t {
     keep_alive,
@@ -79,6 +81,7 @@ class Downstream final : public Pollable, public Timer {
   uint16_t client_port_;
   State state_ = State::accepted;
   bool linger_ = false;
+  bool served_ = false;
   bool awaits_proxy_header_ = false;
   bool flushing_ = false;  // the last answer is not taken by the client yet
 };

@@ -2,6 +2,7 @@
 // account for it. Split over exchange_*.cc by phase.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ class Exchange {
 
   Exchange(Downstream& client, SnapshotPtr snapshot);
   ~Exchange();
+  static void* operator new(size_t bytes);
+  static void operator delete(void* memory);
 
   // Bytes that the connection already holds become the beginning of the request; what lies beyond its end goes back.
   void take_input(Buffer& input) { request_bytes_.swap(input); }
@@ -93,6 +96,7 @@ class Exchange {
   void record(uint32_t status);
   void release_place();
   TemplateValues template_values();
+  std::string_view id();  // made when it is first asked for
   std::string_view method() const;
   std::string_view target() const { return target_; }
   bool idempotent() const;
@@ -116,9 +120,9 @@ class Exchange {
   std::string_view host_;
   std::string host_storage_;
   std::string target_storage_;
-  std::string id_;
+  std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
-  uint64_t started_ns_ = 0;
+  uint64_t started_ns_ = 0;      // 0 until the clock was read: once for a head that arrives whole
   bool head_complete_ = false;
   bool asks_upgrade_ = false;
   bool peer_trusted_ = false;
@@ -141,8 +145,9 @@ class Exchange {
   Upstream* upstream_ = nullptr;
   MessageHead response_;
   BodyPump response_body_;
-  uint64_t sent_ns_ = 0;
+  uint64_t sent_ns_ = 0;  // or when the backend was chosen, which is next to nothing before that
   uint64_t response_head_ns_ = 0;
+  uint64_t ended_ns_ = 0;  // set when the response came in one piece: then no other clock needs to be read
   uint64_t accounted_upstream_ = 0;
   uint64_t accounted_downstream_ = 0;
   uint32_t status_ = 0;

@@ -59,14 +59,18 @@ bool Exchange::idempotent() const {
   return std::ranges::find(kMethods, method()) != kMethods.end();
 }
 
+std::string_view Exchange::id() {
+  if (id_.front() == '\0') id_ = worker_.next_request_id();
+  return {id_.data(), id_.size()};
+}
+
 TemplateValues Exchange::template_values() {
-  if (id_.empty()) id_ = worker_.next_request_id();
   thread_local std::string port;
   port = std::to_string(client_.client_port());
   return {
       .client_address = client_address(),
       .client_port = port,
-      .request_id = id_,
+      .request_id = id(),
       .host = authority_,
       .backend_address = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
   };
@@ -210,7 +214,8 @@ void Exchange::timed_out() {
 
 void Exchange::record(uint32_t status) {
   if (std::exchange(recorded_, true)) return;
-  const uint64_t end = monotonic_ns();
+  const uint64_t end = ended_ns_ != 0 ? ended_ns_ : monotonic_ns();
+  if (started_ns_ == 0) started_ns_ = end;
   const uint64_t duration_us = (end - started_ns_) / 1000;
   const uint64_t head_us = response_head_ns_ != 0 ? (response_head_ns_ - sent_ns_) / 1000 : 0;
   Stats& stats = worker_.stats();
@@ -231,7 +236,6 @@ void Exchange::record(uint32_t status) {
   }
   const AccessLogFormat format = snapshot_->access_log;
   if (format == AccessLogFormat::off) return;
-  if (id_.empty()) id_ = worker_.next_request_id();
   const auto field = [&](std::string_view name) {
     const HeaderField* found = head_complete_ ? request_.find(name) : nullptr;
     return found != nullptr ? request_.value(*found) : std::string_view();
@@ -250,7 +254,7 @@ void Exchange::record(uint32_t status) {
                   .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
                   .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
                   .engine = backend_ != nullptr ? worker_.engine().name() : "",
-                  .id = id_,
+                  .id = id(),
                   .bytes = response_body_.bytes(),
                   .duration_us = duration_us,
                   .head_us = head_us,

@@ -17,7 +17,6 @@ constexpr uint32_t kMaxInterimResponses = 32;
 
 void Exchange::start_request() {
   client_.set_state(Downstream::State::forwarding);
-  sent_ns_ = monotonic_ns();
   worker_.load().add(backend_->slot, LoadField::requests, 1);
   upstream_->parser().start(HttpParser::Kind::response, &response_,
                             {snapshot_->limits.header_bytes, snapshot_->limits.headers});
@@ -275,6 +274,7 @@ bool Exchange::start_response(const FieldSummary& fields, std::string_view rest,
   }
   size_t body = 0;
   const BodyPump::Status fed = response_body_.feed(rest, client_.stream(), body);
+  if (fed == BodyPump::Status::complete) ended_ns_ = response_head_ns_;
   used += body;
   note_progress();
   return fed != BodyPump::Status::malformed;

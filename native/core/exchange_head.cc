@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "exchange.h"
+#include "free_list.h"
 #include "host.h"
 #include "text.h"
 #include "worker.h"
@@ -55,12 +56,23 @@ bool is_valid_authority(std::string_view authority) {
 }  // namespace
 
 Exchange::Exchange(Downstream& client, SnapshotPtr snapshot)
-    : client_(client), worker_(client.worker()), snapshot_(std::move(snapshot)), started_ns_(monotonic_ns()) {
+    : client_(client), worker_(client.worker()), snapshot_(std::move(snapshot)) {
   request_parser_.start(HttpParser::Kind::request, &request_,
                         {snapshot_->limits.header_bytes, snapshot_->limits.headers});
 }
 
 Exchange::~Exchange() = default;
+
+namespace {
+FreeList& exchange_blocks() {
+  constexpr size_t kKeptBlocks = 256;
+  thread_local FreeList blocks(sizeof(Exchange), kKeptBlocks);
+  return blocks;
+}
+}  // namespace
+
+void* Exchange::operator new(size_t) { return exchange_blocks().take(); }
+void Exchange::operator delete(void* memory) { exchange_blocks().give(memory); }
 
 Exchange::HeadResult Exchange::read_head() {
   for (;;) {
@@ -79,6 +91,7 @@ Exchange::HeadResult Exchange::read_head() {
           break;
       }
       if (first_bytes) {
+        started_ns_ = monotonic_ns();
         // The time for a head runs from its first byte and is not extended by further ones.
         if (client_.state() == Downstream::State::reading_head) client_.arm(snapshot_->timeouts.header);
         client_.set_state(Downstream::State::reading_head);
@@ -111,6 +124,7 @@ Exchange::HeadResult Exchange::refuse(uint32_t status, const char* reason) {
 Exchange::HeadResult Exchange::on_head() {
   head_complete_ = true;
   head_done_ns_ = monotonic_ns();
+  if (started_ns_ == 0) started_ns_ = head_done_ns_;
   request_used_ = request_.length;
   if (const char* error = check_request_line()) return refuse(400, error);
   if (request_.major != 1) return refuse(505, kVersions);

@@ -1,6 +1,7 @@
 // From route to a connected backend.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "exchange.h"
 #include "host.h"
@@ -10,7 +11,10 @@ namespace longsplice {
 
 namespace {
 constexpr size_t kMaxCandidates = 4096;
-}
+
+// What the last system call said.
+bool out_of_descriptors() { return errno == EMFILE || errno == ENFILE; }
+}  // namespace
 
 // Asks the pool's policies to choose among the backends that are eligible, untried and have room.
 void Exchange::choose() {
@@ -66,10 +70,14 @@ void Exchange::use(int32_t slot) {
     return wait_for_place();
   }
   holds_place_ = true;
+  sent_ns_ = monotonic_ns();
   if (attempts_ == 0) {
-    worker_.stats().decision_seconds.observe(static_cast<double>(monotonic_ns() - head_done_ns_) * 1e-9);
+    worker_.stats().decision_seconds.observe(static_cast<double>(sent_ns_ - head_done_ns_) * 1e-9);
   }
-  if (!connect()) upstream_failed(Failure::connect);
+  if (connect()) return;
+  // No fault of the backend's, and no other one would fare better.
+  if (out_of_descriptors()) return answer(503, "no descriptor is left for a connection to the backend");
+  upstream_failed(Failure::connect);
 }
 
 const Backend* Exchange::find_backend(uint32_t slot) const {
@@ -113,6 +121,11 @@ bool Exchange::connect() {
     upstream_ = worker_.idle_set().take(backend_->slot);
   }
   if (upstream_ == nullptr) upstream_ = open_upstream();
+  if (upstream_ == nullptr && out_of_descriptors()) {
+    // Connections that are kept in case of need are worth less than one that is needed.
+    worker_.idle_set().close_all();
+    upstream_ = open_upstream();
+  }
   if (upstream_ == nullptr) return false;
   upstream_->assign(this);
   if (!upstream_->connected()) {
@@ -137,6 +150,7 @@ Upstream* Exchange::open_upstream() {
 bool Exchange::step_connecting() {
   if (upstream_ == nullptr) return false;
   if (upstream_->connected()) {
+    sent_ns_ = monotonic_ns();
     start_request();
     return true;
   }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "head_writer.h"
 #include "text.h"
 
 namespace longsplice {
@@ -35,13 +36,10 @@ std::string forwarded_element(const ForwardingFacts& facts) {
   return out;
 }
 
-void append(Buffer& out, std::string_view name, std::string_view before, std::string_view value) {
-  out.append(name);
-  out.append(": ");
-  out.append(before);
-  if (!before.empty()) out.append(", ");
-  out.append(value);
-  out.append("\r\n");
+// A list that goes on by one member.
+std::string extended(std::string before, std::string_view member) {
+  if (!before.empty()) before.append(", ");
+  return before.append(member);
 }
 
 }  // namespace
@@ -72,18 +70,20 @@ std::string original_client(const MessageHead& head, const ForwardingRules& rule
 void append_forwarding_fields(Buffer& out, const MessageHead& head, const ForwardingRules& rules,
                               const ForwardingFacts& facts, const HeaderEdits& edits) {
   if (rules.write_for && !edits.replaces("x-forwarded-for")) {
-    append(out, "x-forwarded-for", previous(head, HeaderId::x_forwarded_for, facts), facts.peer);
+    append_field(out, "x-forwarded-for",
+                 extended(previous(head, HeaderId::x_forwarded_for, facts), facts.peer));
   }
   if (rules.write_proto && !edits.replaces("x-forwarded-proto")) {
     const std::string before = previous(head, HeaderId::x_forwarded_proto, facts);
-    append(out, "x-forwarded-proto", "", before.empty() ? "http" : std::string_view(before));
+    append_field(out, "x-forwarded-proto", before.empty() ? "http" : std::string_view(before));
   }
   if (rules.write_host && !edits.replaces("x-forwarded-host")) {
     const std::string before = previous(head, HeaderId::x_forwarded_host, facts);
-    append(out, "x-forwarded-host", "", before.empty() ? facts.host : std::string_view(before));
+    append_field(out, "x-forwarded-host", before.empty() ? facts.host : std::string_view(before));
   }
   if (rules.write_forwarded && !edits.replaces("forwarded")) {
-    append(out, "forwarded", previous(head, HeaderId::forwarded, facts), forwarded_element(facts));
+    append_field(out, "forwarded",
+                 extended(previous(head, HeaderId::forwarded, facts), forwarded_element(facts)));
   }
 }
 

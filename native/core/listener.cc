@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "downstream.h"
 #include "worker.h"
@@ -13,7 +14,7 @@ namespace longsplice {
 namespace {
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kPauseMs = 20;
-constexpr uint64_t kComplaintIntervalMs = 5000;
+constexpr uint64_t kLogIntervalMs = 5000;
 }  // namespace
 
 Listener::Listener(Worker& worker, Fd fd, std::string name, CidrSet proxy_from)
@@ -38,7 +39,7 @@ void Listener::on_events(uint32_t) {
 
 Listener::Outcome Listener::accept_one() {
   if (!worker_.may_accept()) {
-    complain("as many connections are open as may be (limits.connections, or half the descriptors)");
+    complain("as many connections are open as may be (limits.connections, or the descriptors)");
     return Outcome::full;
   }
   SocketAddress peer;
@@ -56,10 +57,24 @@ Listener::Outcome Listener::accept_one() {
   return Outcome::accepted;
 }
 
-void Listener::complain(const std::string& what) {
+bool Listener::may_log(uint64_t& last) const {
   const uint64_t now = worker_.poller().now();
-  if (last_complaint_ != 0 && now - last_complaint_ < kComplaintIntervalMs) return;
-  last_complaint_ = now;
+  if (last != 0 && now - last < kLogIntervalMs) return false;
+  last = now;
+  return true;
+}
+
+void Listener::refused_proxy_header(const std::string& peer) {
+  refused_++;
+  if (!may_log(last_refusal_)) return;
+  const uint64_t others = std::exchange(refused_, 0) - 1;
+  const std::string more =
+      others == 0 ? "" : " (and " + std::to_string(others) + " since the last such line)";
+  worker_.host().log(LogLevel::warn, name_ + ": no valid PROXY header from " + peer + more);
+}
+
+void Listener::complain(const std::string& what) {
+  if (!may_log(last_complaint_)) return;
   worker_.host().log(LogLevel::error, name_ + ": " + what + "; new connections wait in the kernel's queue");
 }
 

@@ -25,12 +25,16 @@ class Listener final : public Pollable, public Timer {
   uint64_t accepted() const { return accepted_; }
   uint64_t active() const { return active_; }
   void connection_ended() { active_--; }
+  // A connection ends because its PROXY header is missing or malformed.
+  void refused_proxy_header(const std::string& peer);
 
  private:
   enum class Outcome : uint8_t { accepted, empty, full };
   Outcome accept_one();
   void pause();
   void complain(const std::string& what);
+  // False while the last such line is too recent: anybody can cause as many as they like.
+  bool may_log(uint64_t& last) const;
   void on_timeout() override;
 
   Worker& worker_;
@@ -40,6 +44,8 @@ class Listener final : public Pollable, public Timer {
   uint64_t accepted_ = 0;
   uint64_t active_ = 0;
   uint64_t last_complaint_ = 0;
+  uint64_t last_refusal_ = 0;
+  uint64_t refused_ = 0;  // since that line
 };
 
 }  // namespace longsplice

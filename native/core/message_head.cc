@@ -1,5 +1,8 @@
 #include "message_head.h"
 
+#include <memory>
+
+#include "free_list.h"
 #include "text.h"
 
 namespace longsplice {
@@ -35,7 +38,28 @@ HeaderId classify_header(std::string_view name) {
   }
 }
 
+namespace {
+
+FreeList& field_blocks() {
+  constexpr size_t kKeptBlocks = 512;  // two for each exchange
+  thread_local FreeList blocks(FieldAllocator::kUsualFields * sizeof(HeaderField), kKeptBlocks);
+  return blocks;
+}
+
+}  // namespace
+
+HeaderField* FieldAllocator::allocate(size_t count) {
+  if (count == kUsualFields) return static_cast<HeaderField*>(field_blocks().take());
+  return std::allocator<HeaderField>().allocate(count);
+}
+
+void FieldAllocator::deallocate(HeaderField* memory, size_t count) {
+  if (count == kUsualFields) return field_blocks().give(memory);
+  std::allocator<HeaderField>().deallocate(memory, count);
+}
+
 void MessageHead::clear() {
+  fields.reserve(FieldAllocator::kUsualFields);
   base_ = nullptr;
   target = {};
   fields.clear();

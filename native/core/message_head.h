@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,21 @@ struct HeaderField {
   HeaderId id;
 };
 
+// Nearly every head has room in one block for its fields, so those blocks are kept for the next head.
+class FieldAllocator {
+ public:
+  using value_type = HeaderField;
+  template <typename>
+  struct rebind {
+    using other = FieldAllocator;  // for fields only
+  };
+  static constexpr size_t kUsualFields = 16;
+
+  HeaderField* allocate(size_t count);
+  void deallocate(HeaderField* memory, size_t count);
+  bool operator==(const FieldAllocator&) const = default;
+};
+
 struct Span {
   uint32_t offset = 0;
   uint32_t length = 0;
@@ -62,7 +78,7 @@ class MessageHead {
 
   const char* base_ = nullptr;
   Span target;
-  std::vector<HeaderField> fields;
+  std::vector<HeaderField, FieldAllocator> fields;
   uint32_t length = 0;  // bytes from base to the first byte after the head, once complete
   uint16_t status = 0;
   uint8_t method = 0;

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "exchange.h"
+#include "socket_count.h"
 #include "worker.h"
 
 namespace longsplice {
@@ -25,6 +26,7 @@ Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& 
   upstream->connected_ = result == 0;
   upstream->stream_.attach(std::move(fd), worker.held());
   worker.load().add(slot, LoadField::connections, 1);
+  SocketCount::of_process().backend_connected();
   if (!worker.poller().add(upstream->stream_.fd(), *upstream)) {
     upstream->dispose();
     return nullptr;
@@ -77,6 +79,7 @@ void Upstream::dispose() {
   disarm();
   stream_.close();
   worker_.load().add(slot_, LoadField::connections, -1);
+  SocketCount::of_process().backend_left();
   worker_.poller().retire(this);
 }
 

@@ -3,14 +3,12 @@
 #include <utility>
 
 #include "downstream.h"
+#include "socket_count.h"
 #include "upstream.h"
 
 namespace longsplice {
 
 namespace {
-
-std::atomic<uint32_t> process_connections{0};
-std::atomic<uint32_t> connection_cap{UINT32_MAX};
 
 // Access log lines of a quiet proxy are handed over at least this often; queued requests look this often for places
 // that other workers freed.
@@ -130,21 +128,17 @@ void Worker::decided(uint32_t token, int32_t slot) {
 
 void Worker::add_connection(Downstream& connection) {
   connections_.insert(&connection);
-  process_connections.fetch_add(1, std::memory_order_relaxed);
+  SocketCount::of_process().client_came();
 }
 
 void Worker::remove_connection(Downstream& connection) {
-  if (connections_.erase(&connection) > 0) process_connections.fetch_sub(1, std::memory_order_relaxed);
+  if (connections_.erase(&connection) > 0) SocketCount::of_process().client_left(connection.served());
 }
 
 bool Worker::may_accept() const {
-  const uint32_t open = process_connections.load(std::memory_order_relaxed);
+  const SocketCount& sockets = SocketCount::of_process();
   const uint32_t limit = snapshot_->limits.connections;
-  return (limit == 0 || open < limit) && open < connection_cap.load(std::memory_order_relaxed);
-}
-
-void Worker::set_connection_cap(uint32_t connections) {
-  connection_cap.store(connections, std::memory_order_relaxed);
+  return (limit == 0 || sockets.clients() < limit) && sockets.admits_client();
 }
 
 bool Worker::enqueue(uint32_t policy, Downstream& connection) {
@@ -171,15 +165,15 @@ void Worker::serve_queues() {
   }
 }
 
-std::string Worker::next_request_id() {
+Worker::RequestId Worker::next_request_id() {
   // splitmix64: a bijection of the counter, so no id repeats within a worker.
   uint64_t z = id_seed_ + ++next_id_ * 0x9E3779B97F4A7C15u;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
   z ^= z >> 31;
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string id(16, '0');
-  for (size_t i = 0; i < 16; i++) id[i] = kHex[(z >> (60 - 4 * i)) & 15];
+  RequestId id;
+  for (size_t i = 0; i < id.size(); i++) id[i] = kHex[(z >> (60 - 4 * i)) & 15];
   return id;
 }
 

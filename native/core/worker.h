@@ -2,6 +2,7 @@
 // readable; nothing in it is touched by another thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -62,10 +63,8 @@ class Worker {
   // Connections register here for their lifetime.
   void add_connection(Downstream& connection);
   void remove_connection(Downstream& connection);
-  // Connections of the whole process against `limits.connections`.
+  // Connections of the whole process against `limits.connections` and the descriptors.
   bool may_accept() const;
-  // What the descriptors of the process suffice for; counts besides `limits.connections`.
-  static void set_connection_cap(uint32_t connections);
 
   uint32_t next_token() { return ++next_token_; }
   void await_decision(uint32_t token, Downstream& connection) { deciding_[token] = &connection; }
@@ -77,8 +76,9 @@ class Worker {
   // Queued requests get their chance at the end of the round, not inside the call that frees the place.
   void place_freed() { place_freed_ = true; }
 
-  // 16 hexadecimal digits, different for each request of this process.
-  std::string next_request_id();
+  // Hexadecimal digits, different for each request of this process.
+  using RequestId = std::array<char, 16>;
+  RequestId next_request_id();
 
  private:
   class Ticker;

@@ -6,12 +6,23 @@
 const LANE_A = 0x01000193;
 const LANE_B = 0x85ebca6b;
 
-/** One lane of a string's hash, as a signed 32-bit number. */
-export function hashLane(text: string, lane: "a" | "b"): number {
-  const multiplier = lane === "a" ? LANE_A : LANE_B;
-  let hash = lane === "a" ? 0x811c9dc5 : 0x9747b28c;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), multiplier);
-  return finalize(hash ^ text.length);
+/** The two lanes of a string's hash, signed 32-bit numbers. One object serves for many strings and nothing is allocated. */
+export class TextHash {
+  a = 0;
+  b = 0;
+
+  /** Takes the hash of this text. */
+  take(text: string): void {
+    let a = 0x811c9dc5;
+    let b = 0x9747b28c;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      a = Math.imul(a ^ unit, LANE_A);
+      b = Math.imul(b ^ unit, LANE_B);
+    }
+    this.a = finalize(a ^ text.length);
+    this.b = finalize(b ^ text.length);
+  }
 }
 
 /** Spreads every bit of the input over the whole output; a bijection on 32 bits. */

@@ -1,5 +1,5 @@
 import { type Backend, type Candidates, definePolicy, type Policy, z } from "../../src/policy/index.js";
-import { finalize, hashLane } from "./hash.js";
+import { finalize, TextHash } from "./hash.js";
 import { Seeds } from "./seeds.js";
 
 /** What the policy reads of a request head. */
@@ -14,6 +14,7 @@ interface Uri {
  */
 class UriHash implements Policy {
   private readonly seeds = new Seeds();
+  private readonly key = new TextHash();
 
   constructor(
     private readonly query: boolean,
@@ -24,28 +25,36 @@ class UriHash implements Policy {
 
   select(head: Uri, candidates: Candidates): void {
     const even = candidates.totalWeight() === 0;
-    const key = this.query ? head.target : head.path;
-    const keyA = hashLane(key, "a");
-    const keyB = hashLane(key, "b");
+    this.key.take(this.query ? head.target : head.path);
+    const { a, b } = this.key;
     let best = -1;
-    let bestScore = 0;
+    let bestWeight = 0;
+    let bestDraw = 0;
     for (let i = 0; i < candidates.length; i++) {
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
       const backend = candidates.at(i);
       this.seeds.know(backend);
-      const mixed = finalize(keyA ^ this.seeds.first(backend.slot)) + keyB;
-      // Strictly between 0 and 1, so that the logarithm is finite and negative.
-      const draw = ((finalize(mixed ^ this.seeds.second(backend.slot)) >>> 0) + 0.5) / 2 ** 32;
-      const score = -weight / Math.log(draw);
-      // Equal scores are as good as impossible; the address settles them alike in every process.
-      if (score > bestScore || (score === bestScore && backend.address < candidates.at(best).address)) {
+      const mixed = finalize(a ^ this.seeds.first(backend.slot)) + b;
+      const draw = finalize(mixed ^ this.seeds.second(backend.slot)) >>> 0;
+      // Between equal weights the draws themselves decide: logarithms would cost more than all the rest.
+      const ahead =
+        weight === bestWeight ? draw - bestDraw : score(weight, draw) - score(bestWeight, bestDraw);
+      // A tie is as good as impossible; the address settles it alike in every process.
+      if (best < 0 || ahead > 0 || (ahead === 0 && backend.address < candidates.at(best).address)) {
         best = i;
-        bestScore = score;
+        bestWeight = weight;
+        bestDraw = draw;
       }
     }
     if (best >= 0) candidates.keep(best);
   }
+}
+
+/** What a backend of this weight bids with this draw (README.md): from above 0, growing with both. */
+function score(weight: number, draw: number): number {
+  // Strictly between 0 and 1, so that the logarithm is finite and negative.
+  return -weight / Math.log((draw + 0.5) / 2 ** 32);
 }
 
 /** `uri-hash`: the same path goes to the same backend. Option `query`: the query string counts too. */

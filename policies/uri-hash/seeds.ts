@@ -1,10 +1,11 @@
 import type { Backend } from "../../src/policy/index.js";
-import { hashLane } from "./hash.js";
+import { TextHash } from "./hash.js";
 
 /** The hashes of backends' addresses by slot, so that no request pays for them. */
 export class Seeds {
   /** Whose hashes they are: after a reload a slot may belong to another backend. */
   private readonly owners: string[] = [];
+  private readonly hash = new TextHash();
   /** Two lanes per slot. */
   private lanes = new Int32Array(32);
 
@@ -30,7 +31,8 @@ export class Seeds {
       this.lanes = larger;
     }
     this.owners[slot] = address;
-    this.lanes[2 * slot] = hashLane(address, "a");
-    this.lanes[2 * slot + 1] = hashLane(address, "b");
+    this.hash.take(address);
+    this.lanes[2 * slot] = this.hash.a;
+    this.lanes[2 * slot + 1] = this.hash.b;
   }
 }

@@ -10,8 +10,8 @@ export interface DataPlaneHooks {
    */
   select(head: HeadView, candidates: Int32Array): number;
   done: NativeWorkerOptions["onDone"];
-  /** Whole lines of the access log; the buffer is the receiver's. */
-  accessLog(lines: Buffer): void;
+  /** Whole lines of the access log; the memory is the receiver's, which may transfer it. */
+  accessLog(lines: Uint8Array<ArrayBuffer>): void;
   log(level: "warn" | "error", message: string): void;
   drained(): void;
 }

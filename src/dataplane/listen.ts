@@ -61,16 +61,16 @@ export function duplicateListener(listener: OpenListener): OpenListener {
 const RESERVED_FILES = 32;
 
 /**
- * Raises the limit of descriptors as far as this process may, and caps client connections at what they suffice for: two
- * for each, the client's and the backend's. To be called when everything else is open.
- * @returns the cap
+ * Raises the limit of descriptors as far as this process may, and holds the connections of clients and backends within
+ * it. To be called when everything else is open.
+ * @returns how many clients there may be when each has a request under way; more are let in while others are idle
  */
 export function limitConnections(): number {
   const files = loadAddon().raiseFileLimit();
   const open = readdirSync("/proc/self/fd").length;
-  const cap = Math.max(1, Math.floor((files - open - RESERVED_FILES) / 2));
-  loadAddon().setConnectionCap(cap);
-  return cap;
+  const sockets = Math.max(2, files - open - RESERVED_FILES);
+  loadAddon().setSocketLimit(sockets);
+  return Math.floor(sockets / 2);
 }
 
 /** Closes a socket that no worker took over. */

@@ -130,7 +130,8 @@ export interface NativeWorkerOptions {
     totalMicros: number,
     bytes: number,
   ) => void;
-  readonly onAccessLog: (lines: Buffer) => void;
+  /** The memory is the receiver's, which may transfer it. */
+  readonly onAccessLog: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly onLog: (level: "warn" | "error", message: string) => void;
   readonly onDrained: () => void;
 }
@@ -167,8 +168,8 @@ export interface NativeAddon {
   duplicateDescriptor(fd: number): number;
   /** Raises the soft limit of descriptors to the hard one; the limit that is in effect then. */
   raiseFileLimit(): number;
-  /** The most client connections of the process, besides what snapshots say. */
-  setConnectionCap(connections: number): void;
+  /** The most sockets of clients and backends that the process may have, besides what snapshots say. */
+  setSocketLimit(descriptors: number): void;
   /** Why RE2 refuses a pattern, or null. */
   regexError(pattern: string): string | null;
   /** Index of the route that a head leads to, or -1. */

@@ -1,3 +1,5 @@
+// The global of that name is an accessor, which is asked anew at each call.
+import { performance } from "node:perf_hooks";
 import type { Candidates } from "./candidates.js";
 import type { ExchangeSummary, Policy, RequestHead, SelectContext } from "./types.js";
 

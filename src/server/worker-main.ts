@@ -7,7 +7,7 @@ import { WorkerPolicies } from "./worker-policies.js";
 const port = parentPort;
 if (port === null) throw new Error("worker-main runs in a worker thread");
 const birth = workerData as WorkerBirth;
-const post = (message: FromWorker) => port.postMessage(message);
+const post = (message: FromWorker, given: ArrayBuffer[] = []) => port.postMessage(message, given);
 
 const load = new Int32Array(birth.load);
 const policies = new WorkerPolicies({
@@ -20,7 +20,7 @@ const policies = new WorkerPolicies({
 const dataPlane: DataPlane = new DataPlane(load, birth.plan.snapshot.limits.headerBytes, {
   select: (head, candidates) => policies.select(head, candidates, dataPlane),
   done: (...report) => policies.done(...report),
-  accessLog: (lines) => post({ kind: "access", lines }),
+  accessLog: (lines) => post({ kind: "access", lines }, [lines.buffer]),
   log: (level, message) => post({ kind: "log", level, message }),
   drained: () => post({ kind: "drained" }),
 });

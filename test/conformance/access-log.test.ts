@@ -58,6 +58,20 @@ forEachEngine("the access log as JSON", (engine) => {
     expect(await line(from)).toMatchObject({ target: "/nowhere", status: 404, backend: "" });
   });
 
+  it("has a whole line for every request, also where they come faster than lines are handed over", async () => {
+    const from = lines(proxy).length;
+    const count = 3000;
+    const targets = Array.from({ length: count }, (_, index) => `/nowhere/${"x".repeat(100)}/${index}`);
+    const client = await proxy.connect();
+    await client.send(targets.map((target) => request(`GET ${target} HTTP/1.1`)).join(""));
+    for (let i = 0; i < count; i++) expect((await readResponse(client)).status).toBe(404);
+    await expect.poll(() => lines(proxy).length, { timeout: 5_000 }).toBe(from + count);
+    const seen = lines(proxy).slice(from);
+    expect(seen.map(({ target }) => target)).toEqual(targets);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
+    expect(proxy.otherLines).toEqual([]);
+  });
+
   it("escapes what a client sent, so that it cannot forge a line", async () => {
     origin.answer(ok());
     const from = lines(proxy).length;

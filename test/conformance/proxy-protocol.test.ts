@@ -3,6 +3,7 @@ import { ok, request } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
+import { startProxy } from "../support/proxy.js";
 
 const SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 
@@ -86,6 +87,19 @@ forEachEngine("PROXY protocol", (engine) => {
       await wire.send(Buffer.concat([Buffer.from(header), Buffer.from(request("GET / HTTP/1.1"))]));
       await wire.ended();
       expect(origin.received).toHaveLength(0);
+    });
+
+    it("does not let such connections fill the log", async () => {
+      const one = await startProxy({ engine, ...config(["127.0.0.0/8"])() });
+      for (let i = 0; i < 5; i++) {
+        const wire = await one.connect();
+        await wire.send(request("GET / HTTP/1.1"));
+        await wire.ended();
+      }
+      const line = await one.logged(/no valid PROXY header from 127\.0\.0\.1/);
+      expect(line.level).toBe("warn");
+      await one.stop();
+      expect(one.logs.filter(({ msg }) => /PROXY header/.test(msg ?? ""))).toHaveLength(1);
     });
   });
 

@@ -41,6 +41,31 @@ forEachEngine("a process that runs out of file descriptors", (engine) => {
     expect(await ask(insider)).toBe("served");
   });
 
+  it("answers 503 when none is left for a backend's connection, and goes on with what there is", async () => {
+    const origin = await startRawOrigin();
+    const answers: (() => void)[] = [];
+    origin.answer(async () => {
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return ok("served");
+    });
+    const proxy = await startProxy({ engine, backends: [origin.address] });
+    const [first, second] = [await proxy.connect(), await proxy.connect()];
+    await first.send(request());
+    await eventually("the first request at the origin", () => answers.length === 1);
+    limitFds(proxy.pid, FDS);
+    for (let i = 0; i < FDS; i++) await proxy.connect();
+    await proxy.logged(/cannot accept/);
+    await second.send(request());
+    expect((await readResponse(second)).status).toBe(503);
+    answers[0]?.();
+    expect((await readResponse(first)).body.toString()).toBe("served");
+    // The connection that the first one left is there for everybody.
+    await second.send(request());
+    await eventually("the second request at the origin", () => answers.length === 2);
+    answers[1]?.();
+    expect((await readResponse(second)).body.toString()).toBe("served");
+  });
+
   it("answers those that wait when others leave", async () => {
     const origin = await startRawOrigin();
     origin.answer(ok("served"));

@@ -9,6 +9,7 @@
 #include "../core/address.h"
 #include "../core/http_parser.h"
 #include "js_read.h"
+#include "packet_binding.h"
 #include "probes.h"
 #include "worker_binding.h"
 
@@ -97,6 +98,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["duplicateDescriptor"] = Napi::Function::New<duplicate_descriptor>(env, "duplicateDescriptor");
   exports["raiseFileLimit"] = Napi::Function::New<raise_file_limit>(env, "raiseFileLimit");
   exports["setConnectionCap"] = Napi::Function::New<set_connection_cap>(env, "setConnectionCap");
+  export_packet_engine(env, exports);
   export_probes(env, exports);
   return exports;
 }

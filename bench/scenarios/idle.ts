@@ -7,6 +7,7 @@ import { openMany } from "../load/connections.js";
 import { median } from "../stats.js";
 import { startOrigin, startTarget, type Target } from "../targets.js";
 import {
+  connectionsWithin,
   costOf,
   type IdleCost,
   residentOf,
@@ -17,11 +18,9 @@ import {
 } from "./resident.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 
-const connections = 10_000;
-const head = { name: "idle", title: `${connections} idle keep-alive connections` } as const;
+const wanted = 10_000;
+const name = "idle";
 const proxies: readonly TargetName[] = ["longsplice", "haproxy", "nginx"];
-/** This process holds the clients' ends, and each proxy as many; a few more are for other purposes. */
-const descriptorsNeeded = connections + 500;
 
 export interface IdleResult extends IdleCost {
   readonly target: TargetName;
@@ -32,7 +31,7 @@ export interface IdleResult extends IdleCost {
   readonly closed: number;
 }
 
-async function measure(target: Target): Promise<IdleResult> {
+async function measure(target: Target, connections: number): Promise<IdleResult> {
   const group = target.server?.group ?? 0;
   const opened: Socket[] = [];
   await openMany(warmUpConnections, target.addresses, opened);
@@ -55,20 +54,16 @@ function descriptorLimit(): number {
 
 export async function runIdle(context: ScenarioContext): Promise<ScenarioResult> {
   const limit = descriptorLimit();
-  if (limit < descriptorsNeeded) {
-    return failedScenario(
-      head,
-      `open files are limited to ${limit}; ulimit -n ${descriptorsNeeded} helps`,
-      null,
-    );
-  }
+  const connections = Math.min(wanted, connectionsWithin(limit));
+  const head = { name, title: `${connections} idle keep-alive connections` } as const;
+  if (connections < 1) return failedScenario(head, `open files are limited to ${limit}`, null);
   const { topology, folder, plan } = context;
   const origin = await startOrigin("native", topology, folder);
   const raw: IdleResult[] = [];
   const rounds = restRounds(plan.rounds);
   for (let round = 0; round < rounds; round++) {
-    for (const name of proxies) {
-      context.progress.step(`${connections} idle connections, round ${round + 1} of ${rounds}, ${name}`);
+    for (const proxy of proxies) {
+      context.progress.step(`${connections} idle connections, round ${round + 1} of ${rounds}, ${proxy}`);
       const own = join(folder, `${round}`);
       // A fresh process each time: memory that was used once is seldom given back.
       const origins = origin.addresses.slice(0, 1);
@@ -79,8 +74,8 @@ export async function runIdle(context: ScenarioContext): Promise<ScenarioResult>
         folder: own,
         connections: connections + 1000,
       };
-      const target = await startTarget(name, options);
-      raw.push(await measure(target));
+      const target = await startTarget(proxy, options);
+      raw.push(await measure(target, connections));
       await target.server?.stop();
     }
   }

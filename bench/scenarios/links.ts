@@ -12,8 +12,10 @@ import { startOrigin, startTarget } from "../targets.js";
 import { openTopology, type Topology } from "../topology.js";
 import { loadOnce } from "./pair.js";
 import {
+  connectionsWithin,
   costOf,
   type IdleCost,
+  otherDescriptors,
   residentOf,
   restRounds,
   restSeconds,
@@ -23,8 +25,6 @@ import {
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 
 const wanted = 20_000;
-/** A link needs two descriptors of the proxy and one each of client and origin; the proxy needs some more besides. */
-const otherDescriptors = 400;
 const busy = 32;
 /** Measurements of each of the two proxies in a round. */
 const pairs = 3;
@@ -33,10 +33,6 @@ const name = "links";
 
 /** Steps of progress: in each round the opening, and the measurements. */
 export const linksSteps = (rounds: number): number => restRounds(rounds) * (1 + 2 * pairs);
-
-/** Links that so many descriptors for each process suffice for. */
-export const linksWithin = (descriptors: number): number =>
-  Math.min(wanted, Math.floor((descriptors - otherDescriptors) / 2));
 
 /** As many descriptors as a process can get, up to what all wanted links need. */
 function reachableDescriptors(): number {
@@ -129,7 +125,7 @@ function failureOf(raw: readonly Measured[], count: number): string | null {
 export async function runLinks(context: ScenarioContext): Promise<ScenarioResult> {
   const { plan, folder } = context;
   const limit = reachableDescriptors();
-  const count = linksWithin(limit);
+  const count = Math.min(wanted, connectionsWithin(limit));
   const head = { name, title: `${count} links at once` } as const;
   if (count < 1) return failedScenario(head, `open files are limited to ${limit}`, null);
   const raw: Measured[] = [];

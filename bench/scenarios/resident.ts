@@ -9,6 +9,13 @@ export const restSeconds = 20;
 export const warmUpConnections = 500;
 const mostRounds = 3;
 
+/** Descriptors that a proxy has besides those of connections, generously. */
+export const otherDescriptors = 400;
+
+/** Client connections that a proxy can hold with so many descriptors: longsplice keeps two for each. */
+export const connectionsWithin = (descriptors: number): number =>
+  Math.floor((descriptors - otherDescriptors) / 2);
+
 /** How many rounds of such a scenario there are in a plan of so many. */
 export const restRounds = (rounds: number): number => Math.min(rounds, mostRounds);
 

@@ -6,8 +6,7 @@ import { histogramOf, metricValue } from "../../bench/metrics.js";
 import { logTicks, ratioPlot, shortNumber, throughputPlot } from "../../bench/plot.js";
 import { countFailures, markdown, type Results } from "../../bench/report.js";
 import { type CellResult, compare, summarize, surchargesOf } from "../../bench/run-cells.js";
-import { linksWithin } from "../../bench/scenarios/links.js";
-import { costOf, parseResident } from "../../bench/scenarios/resident.js";
+import { connectionsWithin, costOf, parseResident } from "../../bench/scenarios/resident.js";
 import { verdict } from "../../bench/scenarios/workers.js";
 import { growthOf, parsePacketCounts, splicingFailure } from "../../bench/splicing.js";
 
@@ -241,9 +240,9 @@ test("clients that leave when the time is over are none of the engine's failures
   expect(splicingFailure({ spliced: 200, "fallback: half_closed": 9 }, 100, 8)).toContain("half_closed");
 });
 
-test("links are as many as descriptors allow", () => {
-  expect(linksWithin(20_000)).toBe(9800);
-  expect(linksWithin(1_000_000)).toBe(20_000);
+test("a proxy holds half as many connections as it may have descriptors, less a reserve", () => {
+  expect(connectionsWithin(20_000)).toBe(9800);
+  expect(connectionsWithin(256)).toBeLessThan(1);
 });
 
 test("resident memory is in kilobytes in /proc", () => {

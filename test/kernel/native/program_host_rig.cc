@@ -91,6 +91,7 @@ class HostRig final : public Rig {
   uint32_t outer() const override { return kOuter; }
   bool takes(Sums) const override { return true; }
   bool takes(const Bytes&) const override { return true; }
+  bool takes_cut(Sums) const override { return true; }
 
   void clear() override {
     maps.sockets.clear();

@@ -116,6 +116,7 @@ Bytes frame_of(const Segment& segment, Sums sums) {
 }
 
 std::string wrong_sums(const Bytes& frame, Sums sums) {
+  if (frame.empty()) return "the packet does not add up to the card's number any more";
   if (!is_v6(frame) && sum_of(&frame[kEthernet], tcp_at(frame) - kEthernet) != 0xffff) {
     return "the checksum of the IP header is wrong";
   }

@@ -92,9 +92,9 @@ void randomise(Random& random, Segment& segment) {
   if (random.one_in(5)) segment.padding = random.bytes(random.below(20));
 }
 
-Sums random_sums(Random& random, const Rig& rig) {
+Sums random_sums(Random& random, const Rig& rig, bool cut = false) {
   const auto sums = static_cast<Sums>(random.below(3));
-  return rig.takes(sums) ? sums : Sums::none;
+  return rig.takes(sums) && (!cut || rig.takes_cut(sums)) ? sums : Sums::none;
 }
 
 // One segment that arrives at a link.
@@ -103,8 +103,9 @@ void try_linked(Random& random, Rig& rig, Report& report, Link& link, ls_record&
   in.seq = from.link_rcv + random.below(1'000'000) - random.below(50);
   in.ack = from.ack_seen + random.below(1'000'000) - random.below(1'000);
   const bool old = !in.payload.empty() && after(from.link_rcv, in.seq);
-  const Sums sums = random_sums(random, rig);
-  if (old && !after(end_of(in), from.link_rcv)) {
+  const bool only_old = old && !after(end_of(in), from.link_rcv);
+  const Sums sums = random_sums(random, rig, old && !only_old);
+  if (only_old) {
     link.expect_passed(link.arrive(from, in, sums), to_stack(in, from), "old_data 1", sums);
   } else if (old) {
     link.expect_passed(link.arrive(from, in, sums), reminder_to_stack(in, from),
@@ -124,7 +125,7 @@ void try_linked(Random& random, Rig& rig, Report& report, Link& link, ls_record&
 void try_copy(Random& random, Rig& rig, Link& link, const ls_record& record, Segment in) {
   in.seq = random.number();
   in.ack = random.number();
-  const Run run = link.arrive(record, in, random_sums(random, rig), Tag::stack_copy);
+  const Run run = link.arrive(record, in, random_sums(random, rig, true), Tag::stack_copy);
   link.expect_passed(run, told_to_stack(in, record), "split_acks 1");
 }
 

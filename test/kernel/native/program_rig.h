@@ -26,7 +26,7 @@ struct Copy {
 
 struct Run {
   int verdict = 0;
-  Bytes packet;
+  Bytes packet;  // empty when what the card added up does not fit any more
   std::vector<Copy> copies;
   // Only where it can be seen, which is not in the kernel.
   std::optional<Tag> tag;
@@ -48,6 +48,7 @@ class Rig {
   // Not everything can be tried in the kernel.
   virtual bool takes(Sums sums) const = 0;
   virtual bool takes(const Bytes& frame) const = 0;
+  virtual bool takes_cut(Sums sums) const = 0;
   // "spliced 1, split_acks 1": what was counted since it was asked last.
   std::string counted();
 

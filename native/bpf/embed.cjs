@@ -11,7 +11,7 @@ const machine = execFileSync("cc", ["-dumpmachine"], { encoding: "utf8" }).trim(
 const warnings = ["-Wall", "-Wextra", "-Werror"];
 const includes = [`-I/usr/include/${machine}`, `-I${path.join(path.dirname(source), "include")}`];
 // Version 3 of the instruction set (kernel 5.12) has the atomic operations.
-const target = ["-target", "bpf", "-mcpu=v3", "-O2", "-g"];
+const target = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-fno-strict-aliasing"];
 execFileSync("clang-14", [...target, ...warnings, ...includes, "-c", source, "-o", object], {
   stdio: "inherit",
 });

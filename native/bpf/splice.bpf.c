@@ -92,7 +92,7 @@ static __noinline int tell_stack(struct __sk_buff* skb, struct packet* p, struct
       .seq = seq,
       .ack = after(ack, r->local_snd) ? r->local_snd : ack,
       .window = p->window,
-      .flags = p->flags & ~(LS_TCP_FIN | LS_TCP_PSH),
+      .flags = p->flags & ~(LS_TCP_FIN | LS_TCP_PSH | LS_TCP_RST | LS_TCP_URG),
       .tsval = bpf_ntohl(p->tsval),
       .tsecr = bpf_ntohl(p->tsecr) - r->ts_advance,
       .sack_delta = -r->adv_out,
@@ -110,13 +110,14 @@ static __noinline int tell_stack(struct __sk_buff* skb, struct packet* p, struct
 static __always_inline void note_ends(struct ls_record* r, struct ls_record* peer, const struct packet* p,
                                       __u32 index) {
   if (p->flags & LS_TCP_RST) {
-    // RFC 5961, 3.2: only an exact number resets; the ends answer others by a challenge, and we do not believe them.
-    if (p->seq != r->seq_next) return;
+    // RFC 5961, 3.2: only the number that the other end waits for resets. That is the next one or, where something got
+    // lost behind us, the one that it acknowledged last; to others it answers by a challenge.
+    if (p->seq != r->seq_next && p->seq + r->delta_seq != peer->ack_seen) return;
     __sync_fetch_and_or(&r->ends, LS_RESET);
     end_link(r, peer, index, LS_EVENT_RESET);
     return;
   }
-  if ((p->flags & LS_TCP_FIN) && !(r->ends & LS_FIN)) {
+  if ((p->flags & LS_TCP_FIN) && !(r->ends & LS_FIN) && !before(packet_end(p), r->seq_next)) {
     r->fin_end = packet_end(p);
     __sync_fetch_and_or(&r->ends, LS_FIN);
   }
@@ -132,6 +133,9 @@ static __always_inline void note_status(struct __sk_buff* skb, const struct pack
   if (r->status != 0 || (r->flags & LS_CLIENT) || p->payload < sizeof(line) || p->seq != r->link_rcv) return;
   if (bpf_skb_load_bytes(skb, p->headers, line, sizeof(line)) < 0) return;
   if (line[0] != 'H' || line[5] != '1' || line[8] != ' ') return;
+  for (int i = 9; i < 12; i++) {
+    if (line[i] < '0' || line[i] > '9') return;
+  }
   r->status_ns = bpf_ktime_get_ns();
   r->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
 }
@@ -264,10 +268,12 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
       .ack = p->ack + r->adv_in,
       .window = p->window,
       .flags = p->flags,
-      .tsval = not_before_last(r, bpf_ntohl(p->tsval) + r->ts_advance),
-      .tsecr = bpf_ntohl(p->tsecr),
       .sack_delta = r->adv_in,
   };
+  if (p->timestamps != 0) {
+    to.tsval = not_before_last(r, bpf_ntohl(p->tsval) + r->ts_advance);
+    to.tsecr = bpf_ntohl(p->tsecr);
+  }
   if (state_of(r) == LS_LINKED) {
     const __u32 peer_index = r->peer;
     struct ls_record* peer = bpf_map_lookup_elem(&records, &peer_index);

@@ -23,6 +23,7 @@
 #define LS_TCP_RST 0x04
 #define LS_TCP_PSH 0x08
 #define LS_TCP_ACK 0x10
+#define LS_TCP_URG 0x20
 
 #define LS_JUMBO_OPTION 0xc2
 #define LS_NOP_LENGTH 62
@@ -63,6 +64,10 @@ static __always_inline void map_v4(__be32 to[4], __be32 address) {
   to[3] = address;
 }
 
+static __always_inline int is_mapped(const __be32 address[4]) {
+  return address[0] == 0 && address[1] == 0 && address[2] == bpf_htonl(0xffff);
+}
+
 // Everything but the options. False for all that cannot belong to a link: what is not TCP, and fragments.
 static __always_inline int read_packet(struct __sk_buff* skb, struct packet* p) {
   __u32 total;
@@ -72,7 +77,7 @@ static __always_inline int read_packet(struct __sk_buff* skb, struct packet* p) 
       struct tcphdr tcp;
     } h;
     if (bpf_skb_load_bytes(skb, LS_L2, &h, sizeof(h)) < 0) return 0;
-    if (h.ip.protocol != IPPROTO_TCP || (h.ip.frag_off & bpf_htons(0x3fff)) != 0) return 0;
+    if (h.ip.ihl < 5 || h.ip.protocol != IPPROTO_TCP || (h.ip.frag_off & bpf_htons(0x3fff)) != 0) return 0;
     p->family = LS_AF_INET;
     p->l4 = LS_L2 + h.ip.ihl * 4;
     total = bpf_ntohs(h.ip.tot_len);
@@ -97,6 +102,8 @@ static __always_inline int read_packet(struct __sk_buff* skb, struct packet* p) 
       p->l4 += sizeof(jumbo);
     }
     if (next != IPPROTO_TCP) return 0;
+    // Where IPv4 is mapped, such addresses would find its records. The stack does not take them, either.
+    if (is_mapped((const __be32*)&ip.saddr) || is_mapped((const __be32*)&ip.daddr)) return 0;
     total = bpf_ntohs(ip.payload_len);
     if (total != 0) total += sizeof(ip);
     __builtin_memcpy(p->source, &ip.saddr, 16);
@@ -109,7 +116,9 @@ static __always_inline int read_packet(struct __sk_buff* skb, struct packet* p) 
   if (total == 0) total = skb->len - LS_L2;
   const __u32 last = bpf_ntohl(p->words[3]);
   p->headers = p->l4 + (last >> 28) * 4;
-  if (p->headers > LS_L2 + total) return 0;
+  // The stack throws away what cannot be, so no number of it may count.
+  if (p->headers < p->l4 + sizeof(struct tcphdr) || p->headers > LS_L2 + total || LS_L2 + total > skb->len)
+    return 0;
   p->payload = LS_L2 + total - p->headers;
   p->seq = bpf_ntohl(p->words[1]);
   p->ack = bpf_ntohl(p->words[2]);
@@ -156,7 +165,7 @@ static __always_inline void read_options(struct __sk_buff* skb, struct packet* p
     if (kind == 0) break;
     const __u32 size_at = kind == 1 ? LS_NOP_LENGTH : at + 1;
     const __u8 size = options[size_at & 63];
-    if (size == 0 || at + size > length) break;
+    if (size < (kind == 1 ? 1 : 2) || at + size > length) break;
     if (kind == LS_TCP_OPTION_TIMESTAMPS && size == 10) p->timestamps = begin + at + 2;
     if (kind == LS_TCP_OPTION_SACK && size >= 10 && size <= 34) {
       p->sack = begin + at + 2;

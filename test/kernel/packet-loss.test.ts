@@ -41,7 +41,9 @@ describe("a bad line", () => {
   it.each([
     ...LINES.map(([name, rules]) => ["the client", name, 4, { impairClient: rules }] as const),
     ...LINES.slice(-1).map(([name, rules]) => ["the client", name, 6, { impairClient: rules }] as const),
-    ...LINES.slice(-4).map(([name, rules]) => ["the backend", name, 4, { impairBackend: rules }] as const),
+    ...[LINES[2], LINES[5]].map(
+      ([name, rules]) => ["the backend", name, 4, { impairBackend: rules }] as const,
+    ),
   ])("to %s with %s costs time, and no byte, with IPv%i", async (_end, _name, family, rules) => {
     const run = await start(family, rules);
     await run.expectWhole(BODIES);

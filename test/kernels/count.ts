@@ -5,12 +5,21 @@
  */
 import { readFileSync } from "node:fs";
 import { countResults, type VitestReport } from "../../scripts/count-results.js";
+import { NOT_HERE } from "./not-here.js";
 
 const [reportFile, status] = process.argv.slice(2);
 
+type FileResult = VitestReport["testResults"][number];
+
+const withoutNotHere = (file: FileResult): FileResult => ({
+  ...file,
+  assertionResults: file.assertionResults.filter(({ fullName }) => !NOT_HERE.test(fullName)),
+});
+
 function readReport(): VitestReport | undefined {
   try {
-    return JSON.parse(readFileSync(reportFile!, "utf8")) as VitestReport;
+    const { testResults } = JSON.parse(readFileSync(reportFile!, "utf8")) as VitestReport;
+    return { testResults: testResults.map(withoutNotHere) };
   } catch {
     return undefined;
   }

@@ -61,7 +61,7 @@ function spoil(run: PacketRun, ...netem: string[]): void {
 /** Packets that netem dropped at that end since the last `spoil`. */
 function lostAt([space, name]: End): number {
   const text = space.run("tc", ["-s", "qdisc", "show", "dev", name]);
-  return Number(/netem[^]*?dropped (\d+)/.exec(text)?.[1]);
+  return Number(/netem[\s\S]*?dropped (\d+)/.exec(text)?.[1]);
 }
 
 const overtaken = (space: Namespace): number => tcpCounters(space).get("TCPOFOQueue") ?? 0;

@@ -186,6 +186,10 @@ const char* Links::join(int client, int backend, uint64_t pending, Owner& owner,
     free_record(backend_record);
     return "records";
   }
+  // Should the process die, there is nobody left who translates: better a RST at the next packet than two ends that
+  // wait for each other.
+  reset_on_close(client, true);
+  reset_on_close(backend, true);
   id = client_record;
   const size_t at = client_record - first_record_;
   if (at >= links_.size()) links_.resize(at + 1);
@@ -256,6 +260,8 @@ void Links::resume(LinkId id) {
   store(b.state, LS_RESUMING);
   settle(c, b);
   settle(b, c);
+  reset_on_close(link.client_fd, false);
+  reset_on_close(link.backend_fd, false);
   // New connections between these addresses are not this link's any more.
   __atomic_fetch_or(&c.ends, LS_OVER, __ATOMIC_SEQ_CST);
   __atomic_fetch_or(&b.ends, LS_OVER, __ATOMIC_SEQ_CST);

@@ -84,6 +84,11 @@ bool read_facts(int fd, SocketFacts& facts) {
 
 void close_silently_later(int fd) { set(fd, TCP_REPAIR, 1); }
 
+void reset_on_close(int fd, bool reset) {
+  const linger option{reset ? 1 : 0, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
+}
+
 uint32_t segment_size(int fd) {
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return 0;

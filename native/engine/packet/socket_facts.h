@@ -31,6 +31,8 @@ struct SocketFacts {
 bool read_facts(int fd, SocketFacts& facts);
 // The next close() sends nothing.
 void close_silently_later(int fd);
+// Whether close() ends the connection by RST.
+void reset_on_close(int fd, bool reset);
 // The segment size that the remote end may be sent.
 uint32_t segment_size(int fd);
 

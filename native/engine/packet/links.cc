@@ -115,9 +115,12 @@ const char* Links::check(const SocketFacts& client, const SocketFacts& backend, 
   if (((client.options | backend.options) & kOptionMicrosecondTimestamps) != 0) return "timestamps";
   // The kernel has taken the room for timestamps off what was announced, but not off what is accepted.
   const uint32_t options = (client.options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0;
-  if (client.advertised_mss + options > backend.accepted_mss ||
-      backend.advertised_mss + options > client.accepted_mss)
-    return "mss";
+  // A backend that was told of no larger segments than the client takes may take larger ones itself: what it said is
+  // cut down to the same number, and only the path tells.
+  const uint32_t backend_takes =
+      backend.mss_clamp == client.segment ? backend.path_mss : std::min(backend.mss_clamp, backend.path_mss);
+  if (client.advertised_mss + options > backend_takes) return "mss";
+  if (backend.advertised_mss + options > std::min(client.mss_clamp, client.path_mss)) return "mss";
   client_if = routes_->interface_to(client.local, client.remote);
   backend_if = routes_->interface_to(backend.local, backend.remote);
   if (client_if == 0 || backend_if == 0) return "interface";

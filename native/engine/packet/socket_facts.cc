@@ -28,12 +28,17 @@ bool set(int fd, int option, int value) {
   return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value) == 0;
 }
 
+uint32_t segment_of(const tcp_info& info) {
+  constexpr uint32_t kTimestampBytes = 12;
+  return info.tcpi_snd_mss + ((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0);
+}
+
 // In repair mode the kernel tells its numbers. It does not stop the socket meanwhile, so this must be short.
-bool read_numbers(int fd, SocketFacts& facts, uint32_t& mss_clamp) {
+bool read_numbers(int fd, SocketFacts& facts) {
   if (!set(fd, TCP_REPAIR, 1)) return false;
   const bool read = set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.snd) &&
                     set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.rcv) &&
-                    get(fd, TCP_MAXSEG, mss_clamp);
+                    get(fd, TCP_MAXSEG, facts.mss_clamp);
   const bool left = set(fd, TCP_REPAIR, kRepairOffNoProbe);
   // Leaving repair mode takes away the reuse flag, and a listener could not bind the address any more.
   const int one = 1;
@@ -62,8 +67,7 @@ bool read_facts(int fd, SocketFacts& facts) {
   facts.remote = SocketAddress::peer_of(fd);
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return false;
-  uint32_t mss_clamp = 0;
-  if (!read_numbers(fd, facts, mss_clamp)) return false;
+  if (!read_numbers(fd, facts)) return false;
   int unread = 0, unacked = 0;
   if (ioctl(fd, SIOCINQ, &unread) != 0 || ioctl(fd, SIOCOUTQ, &unacked) != 0) return false;
   facts.unread = static_cast<uint32_t>(unread);
@@ -74,7 +78,8 @@ bool read_facts(int fd, SocketFacts& facts) {
   facts.local_wscale = info.tcpi_rcv_wscale;
   facts.snd_wnd = info.tcpi_snd_wnd;
   facts.advertised_mss = info.tcpi_advmss;
-  facts.accepted_mss = std::min(mss_clamp, info.tcpi_pmtu - headers_of(facts.remote));
+  facts.path_mss = info.tcpi_pmtu - headers_of(facts.remote);
+  facts.segment = segment_of(info);
   timespec now{};
   if (!get(fd, TCP_TIMESTAMP, facts.ts_clock)) return false;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -92,8 +97,7 @@ void reset_on_close(int fd, bool reset) {
 uint32_t segment_size(int fd) {
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return 0;
-  constexpr uint32_t kTimestampBytes = 12;
-  return info.tcpi_snd_mss + ((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0);
+  return segment_of(info);
 }
 
 bool is_v4(const SocketAddress& address) {

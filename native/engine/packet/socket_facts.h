@@ -20,7 +20,11 @@ struct SocketFacts {
   uint32_t ts_clock;
   uint64_t ts_clock_ns;
   uint32_t advertised_mss;
-  uint32_t accepted_mss;  // what the remote end and the path to it take, headers of RFC 7323 included
+  // What the remote end said that it takes (unless this socket was told to announce less: then at most that), what the
+  // path to it takes, and what is sent to it; all with the options that each segment has.
+  uint32_t mss_clamp;
+  uint32_t path_mss;
+  uint32_t segment;
   uint8_t options;        // TCPI_OPT_*
   uint8_t remote_wscale;
   uint8_t local_wscale;

@@ -1,4 +1,7 @@
 {
+  "variables": {
+    "packet": "<!(grep -qs 'MAJOR_VERSION [1-9]' /usr/include/bpf/libbpf_version.h && command -v clang-14 >/dev/null && echo yes || echo no)"
+  },
   "targets": [
     {
       "target_name": "longsplice",
@@ -16,6 +19,7 @@
         "native/core/exchange_end.cc",
         "native/core/exchange_forward.cc",
         "native/core/exchange_head.cc",
+        "native/core/exchange_link.cc",
         "native/core/exchange_select.cc",
         "native/core/field_summary.cc",
         "native/core/forwarding.cc",
@@ -48,7 +52,44 @@
         "-fvisibility=hidden",
         "-isystem", "<!(node -p \"require('node:path').dirname(require.resolve('node-addon-api'))\")"
       ],
-      "libraries": ["-lre2"]
+      "libraries": ["-lre2"],
+      "conditions": [
+        ["packet==\"yes\"", {
+          "sources": [
+            "native/binding/packet_binding.cc",
+            "native/engine/packet/clsact.cc",
+            "native/engine/packet/filters.cc",
+            "native/engine/packet/guardian.cc",
+            "native/engine/packet/hooks.cc",
+            "native/engine/packet/kernel.cc",
+            "native/engine/packet/links.cc",
+            "native/engine/packet/netlink.cc",
+            "native/engine/packet/packet_engine.cc",
+            "native/engine/packet/rtnetlink.cc",
+            "native/engine/packet/socket_facts.cc"
+          ],
+          "libraries": ["-lbpf"],
+          "actions": [{
+            "action_name": "bpf",
+            "inputs": [
+              "native/bpf/embed.cjs",
+              "native/bpf/splice.bpf.c",
+              "native/bpf/include/abi.h",
+              "native/bpf/include/packet.bpf.h",
+              "native/bpf/include/rewrite.bpf.h",
+              "native/bpf/include/state.bpf.h"
+            ],
+            "outputs": ["<(INTERMEDIATE_DIR)/splice_bpf.cc"],
+            "process_outputs_as_sources": 1,
+            "action": [
+              "node", "native/bpf/embed.cjs", "native/bpf/splice.bpf.c",
+              "<(INTERMEDIATE_DIR)/splice.bpf.o", "<(INTERMEDIATE_DIR)/splice_bpf.cc"
+            ]
+          }]
+        }, {
+          "sources": ["native/binding/packet_missing.cc"]
+        }]
+      ]
     }
   ]
 }

@@ -2,8 +2,11 @@
 import type { TopologyName } from "./topology.js";
 
 export const bodySizes = [0, 128, 16_384, 1_048_576] as const;
-export const targetNames = ["direct", "longsplice", "haproxy", "nginx"] as const;
-export const scenarioNames = ["workers", "idle", "decision", "accesslog"] as const;
+/** `longsplice` forwards each exchange and copies; `splice` is longsplice with the packet engine. */
+export const targetNames = ["direct", "splice", "longsplice", "haproxy", "nginx"] as const;
+export const scenarioNames = ["workers", "idle", "decision", "accesslog", "links", "link-setup"] as const;
+/** Scenarios that are about the packet engine. */
+export const packetScenarios: readonly ScenarioName[] = ["links", "link-setup"];
 
 export type TargetName = (typeof targetNames)[number];
 export type ScenarioName = (typeof scenarioNames)[number];
@@ -12,12 +15,16 @@ export type LoadName = "wrk" | "autocannon";
 export type ConnectionMode = "keep-alive" | "close";
 
 export interface Cell {
+  /** `packet`: the situations in which the packet engine has limits to keep. */
+  readonly programme: "general" | "packet";
   readonly topology: TopologyName;
   readonly mode: ConnectionMode;
   /** Bytes in the body of each answer. */
   readonly size: number;
   readonly load: LoadName;
   readonly origin: OriginName;
+  /** That the load generator keeps busy. */
+  readonly connections: number;
 }
 
 /** "0 B", "128 B", "16 KB", "1 MB" (powers of 1024). */
@@ -28,7 +35,8 @@ export function sizeText(bytes: number): string {
 
 /** All but the size: cells of one group share a plot. */
 export function groupOf(cell: Cell): string {
-  return [cell.topology, cell.mode, cell.load, cell.origin].join("/");
+  const group = [cell.topology, cell.mode, cell.load, cell.origin].join("/");
+  return cell.programme === "general" ? group : `${cell.programme}/${group}`;
 }
 
 /** Unique, and what `--only` is compared with: `loopback/keep-alive/wrk/native/128B`. */
@@ -36,9 +44,27 @@ export function cellId(cell: Cell): string {
   return `${groupOf(cell)}/${sizeText(cell.size).replace(" ", "")}`;
 }
 
-/** Connections that the load generator keeps busy. Large bodies fill the machine with few of them. */
-export function connectionsOf(cell: Cell): number {
-  return cell.size >= 1_048_576 ? 16 : 64;
+/** The same for all bodies, so that one condition holds for the whole table of the packet engine. */
+const packetConnections = 32;
+
+/** Large bodies fill the machine with few connections. */
+const connectionsFor = (size: number): number => (size >= 1_048_576 ? 16 : 64);
+
+/** `--only packet`. */
+function packetCells(): Cell[] {
+  const cell = (topology: TopologyName, mode: ConnectionMode, size: number): Cell => ({
+    programme: "packet",
+    topology,
+    mode,
+    size,
+    load: "wrk",
+    origin: "native",
+    connections: packetConnections,
+  });
+  return (["loopback", "routed"] as const).flatMap((topology) => [
+    ...bodySizes.filter((size) => size > 0).map((size) => cell(topology, "keep-alive", size)),
+    cell(topology, "close", 128),
+  ]);
 }
 
 /**
@@ -47,7 +73,10 @@ export function connectionsOf(cell: Cell): number {
  */
 export function allCells(): Cell[] {
   const group = (topology: TopologyName, mode: ConnectionMode, load: LoadName, origin: OriginName): Cell[] =>
-    bodySizes.map((size) => ({ topology, mode, size, load, origin }));
+    bodySizes.map((size) => {
+      const connections = connectionsFor(size);
+      return { programme: "general", topology, mode, size, load, origin, connections };
+    });
   return [
     ...group("loopback", "keep-alive", "wrk", "native"),
     ...group("loopback", "close", "wrk", "native"),
@@ -55,6 +84,7 @@ export function allCells(): Cell[] {
     ...group("routed", "close", "wrk", "native"),
     ...group("loopback", "keep-alive", "wrk", "nginx"),
     ...group("loopback", "keep-alive", "autocannon", "native"),
+    ...packetCells(),
   ];
 }
 

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { targetNames } from "./cells.js";
 import { describeMachine } from "./machine.js";
 import { type Plan, parsePlan } from "./options.js";
 import { stopEverything } from "./processes.js";
@@ -21,7 +20,7 @@ const resultsFolder = fileURLToPath(new URL("results", import.meta.url));
 async function bench(plan: Plan, folder: string): Promise<number> {
   const machine = describeMachine();
   const date = new Date().toISOString();
-  const steps = plan.cells.length * targetNames.length * plan.rounds + scenarioSteps(plan);
+  const steps = plan.cells.length * plan.targets.length * plan.rounds + scenarioSteps(plan);
   const progress = new Progress(steps);
   const cells = await runCells(plan, folder, progress);
   const scenarios = await runScenarios(plan, folder, progress);
@@ -35,7 +34,9 @@ async function bench(plan: Plan, folder: string): Promise<number> {
   return countFailures(results);
 }
 
-const plan = parsePlan(process.argv.slice(2));
+const isRoot = process.getuid?.() === 0;
+const plan = parsePlan(process.argv.slice(2), isRoot);
+if (!isRoot) console.error("Without root the packet engine is not measured.");
 const folder = mkdtempSync(join(tmpdir(), "longsplice-bench-"));
 const interrupted = Promise.race(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => once(process, signal)));
 try {

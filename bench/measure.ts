@@ -1,8 +1,8 @@
 /** One measurement: load on one target for some seconds, and what the machine and the processes spent on it. */
 import { cpuBetween, readCpuTimes, readGroupCpu } from "./cpu.js";
+import type { Entrant } from "./lineup.js";
 import { type LoadOptions, type LoadReport, runLoad } from "./load/load.js";
-import type { RunningServer } from "./processes.js";
-import type { Topology } from "./topology.js";
+import { growthOf, type PacketCounts, readPacketCounts, splicingFailure } from "./splicing.js";
 
 export interface Round extends LoadReport {
   readonly requestsPerSecond: number;
@@ -16,6 +16,8 @@ export interface Round extends LoadReport {
     readonly proxy: number;
     readonly origin: number;
   };
+  /** What the packet engine counted meanwhile; null for targets without it. */
+  readonly packet: PacketCounts | null;
   /** Why it does not count, or null. */
   readonly failed: string | null;
 }
@@ -35,27 +37,36 @@ export function failureOf(report: LoadReport, bodyBytes: number, connections: nu
   return null;
 }
 
-/** Measures once. The load must ask for bodies of the given size. */
-export async function measureOnce(
-  topology: Topology,
-  load: LoadOptions,
-  bodyBytes: number,
-  servers: { readonly proxy: RunningServer | null; readonly origin: RunningServer },
-): Promise<Round> {
+/** What a load is made of besides where it goes. */
+export interface LoadShape extends Omit<LoadOptions, "addresses" | "path"> {
+  /** Whether the origin ends its connection after each answer, whatever the client asks for. */
+  readonly originCloses?: true;
+}
+
+/** Measures a target once, with answers of so many bytes. */
+export async function measureOnce(entrant: Entrant, shape: LoadShape, bodyBytes: number): Promise<Round> {
+  const { topology, target, origin } = entrant;
+  const splices = target.name === "splice";
   const read = () => ({
     machine: readCpuTimes(),
-    proxy: servers.proxy === null ? 0 : readGroupCpu(servers.proxy.group),
-    origin: readGroupCpu(servers.origin.group),
+    proxy: target.server === null ? 0 : readGroupCpu(target.server.group),
+    origin: readGroupCpu(origin.server.group),
   });
+  const countsBefore = splices ? await readPacketCounts(target.admin) : {};
   const before = read();
-  const report = await runLoad(topology, load);
+  const path = `/${bodyBytes}${shape.originCloses ? "?close" : ""}`;
+  const report = await runLoad(topology, { ...shape, addresses: target.addresses, path });
   const after = read();
+  const packet = splices ? growthOf(countsBefore, await readPacketCounts(target.admin)) : null;
   const machine = cpuBetween(before.machine, after.machine);
   return {
     ...report,
     requestsPerSecond: report.requests / report.seconds,
     cpuMicros: (machine.busy / report.requests) * 1e6,
     cpu: { ...machine, proxy: after.proxy - before.proxy, origin: after.origin - before.origin },
-    failed: failureOf(report, bodyBytes, load.connections),
+    packet,
+    failed:
+      failureOf(report, bodyBytes, shape.connections) ??
+      (packet === null ? null : splicingFailure(packet, report.requests, shape.connections)),
   };
 }

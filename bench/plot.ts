@@ -1,7 +1,7 @@
 /** The plots of one group of cells, as SVG text. */
 import { sizeText, type TargetName } from "./cells.js";
 import { reportedTargets } from "./report.js";
-import type { CellResult } from "./run-cells.js";
+import { type CellResult, type Subject, subjects } from "./run-cells.js";
 import { attributes, frame, svgDocument, type Tick, textAt } from "./svg.js";
 
 const heightOf = frame.bottom - frame.top;
@@ -46,8 +46,9 @@ export function throughputPlot(group: string, cells: readonly CellResult[]): str
   const ticks = logTicks(Math.min(...all), Math.max(...all));
   const [low = 1, high = 10] = [ticks[0], ticks.at(-1)];
   const y = (amount: number) => frame.bottom - (heightOf * Math.log(amount / low)) / Math.log(high / low);
-  // The subject of it all is drawn last: above the lines that it crosses.
-  const drawn = [...names].sort((a, b) => Number(a === "longsplice") - Number(b === "longsplice"));
+  // The subjects of it all are drawn last: above the lines that they cross.
+  const isSubject = (name: TargetName) => Number(subjects.some((subject) => subject === name));
+  const drawn = [...names].sort((a, b) => isSubject(a) - isSubject(b));
   const content = drawn.map((name) => {
     const points = cells.flatMap((cell, index) => {
       const amount = value(cell, name);
@@ -90,23 +91,24 @@ function bar(
   ].join("");
 }
 
-/** longsplice divided by each other target, in bars; undefined if there is nothing to compare. */
-export function ratioPlot(group: string, cells: readonly CellResult[]): string | undefined {
-  const comparisons = cells.flatMap((cell) => cell.comparisons);
+/** A subject divided by each other target, in bars; undefined if there is nothing to compare. */
+export function ratioPlot(group: string, cells: readonly CellResult[], of: Subject): string | undefined {
+  const ofSubject = (cell: CellResult) => cell.comparisons.filter((comparison) => comparison.of === of);
+  const comparisons = cells.flatMap(ofSubject);
   if (comparisons.length === 0) return undefined;
   const names = reportedTargets(cells).filter((name) => comparisons.some((other) => other.with === name));
   const highest = Math.max(
     1,
     ...comparisons.flatMap((other) => [other.requestsPerSecond.ofMedians, other.requestsPerSecond.q3]),
   );
-  const step = highest > 2.5 ? 0.5 : 0.25;
+  const step = [0.25, 0.5, 1, 2].find((size) => highest <= 10 * size) ?? 5;
   const top = Math.ceil((highest * 1.08) / step) * step;
   const y = (ratio: number) => frame.bottom - (heightOf * ratio) / top;
   const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, index) => index * step);
   const space = widthOf / cells.length;
   const width = Math.min(44, (space * 0.8) / names.length);
   const bars = cells.flatMap((cell, index) =>
-    cell.comparisons.map((other) => {
+    ofSubject(cell).map((other) => {
       const offset = (names.indexOf(other.with) - names.length / 2) * width;
       return bar(other.with, column(index, cells.length) + offset + 2, width - 4, y, other.requestsPerSecond);
     }),
@@ -114,10 +116,10 @@ export function ratioPlot(group: string, cells: readonly CellResult[]): string |
   const one = `<line ${attributes({ class: "axis one", x1: frame.left, x2: frame.right, y1: y(1), y2: y(1) })}/>`;
   return svgDocument(
     {
-      title: "Throughput of longsplice as a multiple of the others'",
+      title: `Throughput of ${of} as a multiple of the others'`,
       subtitle: `${subtitle(group)}; ratios of medians, whiskers: quartiles of the rounds' ratios`,
       xLabel: "bytes in the body of each answer",
-      yLabel: "longsplice / other (higher is better)",
+      yLabel: `${of} / other (higher is better)`,
     },
     { x: columnTicks(cells), y: ticks.map((tick) => ({ at: y(tick), label: tick.toFixed(2) })) },
     { names, label: (name) => `against ${name}` },

@@ -72,30 +72,36 @@ export async function stopEverything(): Promise<void> {
   await Promise.all([...running].map(stop));
 }
 
-/** Does a process of that network namespace listen on the TCP port? State 0A in /proc/net/tcp is LISTEN. */
-function listens(pid: number, port: number): boolean {
+/**
+ * Does a process of that network namespace listen on the TCP port? State 0A in /proc/net/tcp is LISTEN. Nobody does
+ * where the process has just ended.
+ */
+export function listens(pid: number, port: number): boolean {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  return new RegExp(`^ *\\d+: [0-9A-F]{8}:${hex} \\S+ 0A `, "m").test(
-    readFileSync(`/proc/${pid}/net/tcp`, "latin1"),
-  );
+  const table = `/proc/${pid}/net/tcp`;
+  try {
+    return new RegExp(`^ *\\d+: [0-9A-F]{8}:${hex} \\S+ 0A `, "m").test(readFileSync(table, "latin1"));
+  } catch {
+    return false;
+  }
 }
 
 /**
- * Starts a server and waits until it listens.
+ * Starts a program that stays, and waits until it is ready.
  *
- * @param ports those that it will listen on, in its own network namespace
- * @param stdout a file descriptor, if its output is not just for messages
- * @throws Error with its output if it ends or stays deaf
+ * @param isReady is told the process id and the output so far
+ * @param stdout a file descriptor, if its output is not just for messages and `isReady`
+ * @throws Error with its output if it ends or does not get ready in time
  */
 export async function startServer(
   command: CommandLine,
-  ports: readonly number[],
-  stdout: "pipe" | number = "pipe",
+  isReady: (pid: number, output: string) => boolean,
+  { stdout = "pipe", timeout = readyTimeout }: { stdout?: "pipe" | number; timeout?: number } = {},
 ): Promise<RunningServer> {
   const child = launch(command, {}, stdout);
   const { pid } = child.process;
-  const deadline = performance.now() + readyTimeout;
-  while (pid === undefined || !running.has(child) || !ports.every((port) => listens(pid, port))) {
+  const deadline = performance.now() + timeout;
+  while (pid === undefined || !running.has(child) || !isReady(pid, child.output)) {
     if (pid === undefined || !running.has(child) || performance.now() > deadline) {
       await stop(child);
       throw new Error(`${command.join(" ")}: not ready (${await child.exited})\n${child.output}`);

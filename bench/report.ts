@@ -2,9 +2,9 @@
 import { sizeText, type TargetName, targetNames } from "./cells.js";
 import type { Machine } from "./machine.js";
 import type { Plan } from "./options.js";
-import type { CellResult, TargetResult } from "./run-cells.js";
+import type { CellResult, Subject, TargetResult } from "./run-cells.js";
 import type { ScenarioResult } from "./scenarios/scenario.js";
-import type { Ratio } from "./stats.js";
+import type { Difference, Ratio } from "./stats.js";
 
 /** Everything that a run of the bench found out; the JSON file is this. */
 export interface Results {
@@ -23,8 +23,8 @@ export function countFailures({ cells, scenarios }: Results): number {
 
 /** Three significant digits are more than rounds agree on. */
 function number(value: number): string {
-  if (value >= 100) return Math.round(value).toLocaleString("en-US");
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
+  return Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
 /** autocannon knows only whole milliseconds. */
@@ -51,31 +51,43 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[],
 const ratioText = (ratio: Ratio) =>
   `${ratio.ofMedians.toFixed(2)} (${ratio.q1.toFixed(2)}-${ratio.q3.toFixed(2)})`;
 
+const differenceText = (difference: Difference) =>
+  `${number(difference.ofMedians)} (${number(difference.q1)} to ${number(difference.q3)})`;
+
 function targetRow(cell: CellResult, result: TargetResult): string[] {
   const { target, medians, failed } = result;
-  const size = sizeText(cell.cell.size);
-  if (medians === null) return [size, target, `FAILED: ${failed}`];
-  const coarse = cell.cell.load === "autocannon";
-  const comparison = cell.comparisons.find((other) => other.with === target);
+  const { size, connections, load } = cell.cell;
+  const head = [sizeText(size), target, String(connections)];
+  if (medians === null) return [...head, `FAILED: ${failed}`];
+  const coarse = load === "autocannon";
+  const surcharge = cell.surcharges.find((other) => other.target === target);
+  const to = (of: Subject) => cell.comparisons.find((other) => other.of === of && other.with === target);
+  const [splice, longsplice] = [to("splice"), to("longsplice")];
   return [
-    size,
-    target,
+    ...head,
     number(medians.requestsPerSecond),
     latency(medians.p50Micros, coarse),
     latency(medians.p99Micros, coarse),
+    surcharge === undefined || coarse ? "" : ratioText(surcharge.p99Micros),
     number(medians.cpuMicros),
-    comparison === undefined ? "" : ratioText(comparison.requestsPerSecond),
-    comparison === undefined ? "" : ratioText(comparison.cpuMicros),
+    surcharge === undefined ? "" : differenceText(surcharge.cpuMicros),
+    splice === undefined ? "" : ratioText(splice.requestsPerSecond),
+    longsplice === undefined ? "" : ratioText(longsplice.requestsPerSecond),
+    longsplice === undefined ? "" : ratioText(longsplice.cpuMicros),
   ];
 }
 
 const cellColumns = [
   "body",
   "target",
+  "connections",
   "requests/s",
   "p50 us",
   "p99 us",
+  "p99 to direct's",
   "CPU us/request",
+  "beyond direct's us",
+  "splice to it: requests/s",
   "longsplice to it: requests/s",
   "longsplice to it: CPU",
 ];
@@ -102,7 +114,7 @@ export function markdown(results: Results, plots: ReadonlyMap<string, readonly s
   const parts = [
     `# Bench: ${results.plan.what ?? "quick"}`,
     machineText(results),
-    "Medians of the rounds. The ratios divide longsplice's median by the other's; in parentheses the quartiles of the ratios round by round. `CPU` is that of the whole machine, load generator and origin included. How it was measured: [docs/benchmarking.md](../../docs/benchmarking.md).",
+    "Medians of the rounds. `splice` is longsplice with the packet engine, `longsplice` forwards each exchange and copies. The ratios divide one median by the other; in parentheses the quartiles of the ratios (or differences) round by round. `CPU` is that of the whole machine, load generator and origin included. How it was measured: [docs/benchmarking.md](../../docs/benchmarking.md).",
   ];
   for (const [group, cells] of groupsOf(results.cells)) {
     const rows = cells.flatMap((cell) => cell.targets.map((result) => targetRow(cell, result)));

@@ -1,22 +1,11 @@
 /** Runs the cells: all targets side by side, measured in turns. */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type Cell,
-  cellId,
-  connectionsOf,
-  groupOf,
-  type OriginName,
-  type TargetName,
-  targetNames,
-} from "./cells.js";
-import type { LoadOptions } from "./load/load.js";
-import { measureOnce, type Round } from "./measure.js";
+import { type Cell, cellId, groupOf, type TargetName } from "./cells.js";
+import { type Lineup, openLineup } from "./lineup.js";
+import { type LoadShape, measureOnce, type Round } from "./measure.js";
 import type { Plan } from "./options.js";
 import type { Progress } from "./progress.js";
-import { median, type Ratio, ratio } from "./stats.js";
-import { type Origin, startOrigin, startTarget, type Target } from "./targets.js";
-import { openTopology, type Topology } from "./topology.js";
+import { type Difference, difference, median, type Ratio, ratio } from "./stats.js";
 
 /** The measurements of one target in a cell. */
 export interface TargetResult {
@@ -28,26 +17,43 @@ export interface TargetResult {
   readonly rounds: readonly Round[];
 }
 
-/** longsplice compared with another target of the same cell. */
+/** Targets that are compared with all others. */
+export const subjects = ["splice", "longsplice"] as const;
+export type Subject = (typeof subjects)[number];
+
+/** A subject compared with another target of the same cell. */
 export interface Comparison {
+  readonly of: Subject;
   readonly with: TargetName;
   readonly requestsPerSecond: Ratio;
   readonly cpuMicros: Ratio;
+}
+
+/** What a target adds to `direct` of the same cell. */
+export interface Surcharge {
+  readonly target: TargetName;
+  readonly cpuMicros: Difference;
+  readonly p99Micros: Ratio;
 }
 
 export interface CellResult {
   readonly id: string;
   readonly group: string;
   readonly cell: Cell;
-  readonly connections: number;
   readonly targets: readonly TargetResult[];
-  /** Of longsplice with each other target; empty where either failed. */
+  /** Of each subject with each other target; none where either failed. */
   readonly comparisons: readonly Comparison[];
+  /** Of each target but `direct`; none where either failed. */
+  readonly surcharges: readonly Surcharge[];
 }
 
 /** Turns the rounds of a target into what is reported; null for a failed one: no number stands for it. */
-export function summarize(target: TargetName, rounds: readonly Round[]): TargetResult {
-  const failed = rounds.find((round) => round.failed !== null)?.failed ?? null;
+export function summarize(
+  target: TargetName,
+  rounds: readonly Round[],
+  absent: string | null = null,
+): TargetResult {
+  const failed = absent ?? rounds.find((round) => round.failed !== null)?.failed ?? null;
   const medianOf = (key: "requestsPerSecond" | "p50Micros" | "p99Micros" | "cpuMicros") =>
     median(rounds.map((round) => round[key]));
   const medians = {
@@ -59,100 +65,89 @@ export function summarize(target: TargetName, rounds: readonly Round[]): TargetR
   return { target, failed, medians: failed === null ? medians : null, rounds };
 }
 
-/** longsplice against each other target that has as many good rounds. */
+type Measure = "requestsPerSecond" | "cpuMicros" | "p99Micros";
+const valuesOf = (result: TargetResult, key: Measure) => result.rounds.map((round) => round[key]);
+
+/** Each subject against each other target that has as many good rounds; of two subjects the first against the second. */
 export function compare(results: readonly TargetResult[]): Comparison[] {
-  const ours = results.find(({ target }) => target === "longsplice");
-  if (ours === undefined || ours.failed !== null) return [];
-  const values = (result: TargetResult, key: "requestsPerSecond" | "cpuMicros") =>
-    result.rounds.map((round) => round[key]);
-  return results
-    .filter((result) => result !== ours && result.failed === null)
-    .map((other) => ({
-      with: other.target,
-      requestsPerSecond: ratio(values(ours, "requestsPerSecond"), values(other, "requestsPerSecond")),
-      cpuMicros: ratio(values(ours, "cpuMicros"), values(other, "cpuMicros")),
+  const good = results.filter(({ failed }) => failed === null);
+  return subjects.flatMap((of, index) => {
+    const ours = good.find(({ target }) => target === of);
+    if (ours === undefined) return [];
+    const done: readonly string[] = subjects.slice(0, index + 1);
+    const others = good.filter(({ target }) => !done.includes(target));
+    return others.map((other) => {
+      const ratioOf = (key: Measure) => ratio(valuesOf(ours, key), valuesOf(other, key));
+      return {
+        of,
+        with: other.target,
+        requestsPerSecond: ratioOf("requestsPerSecond"),
+        cpuMicros: ratioOf("cpuMicros"),
+      };
+    });
+  });
+}
+
+/** Each target that has as many good rounds as `direct` against that. */
+export function surchargesOf(results: readonly TargetResult[]): Surcharge[] {
+  const good = results.filter(({ failed }) => failed === null);
+  const direct = good.find(({ target }) => target === "direct");
+  if (direct === undefined) return [];
+  return good
+    .filter((result) => result !== direct)
+    .map((result) => ({
+      target: result.target,
+      cpuMicros: difference(valuesOf(result, "cpuMicros"), valuesOf(direct, "cpuMicros")),
+      p99Micros: ratio(valuesOf(result, "p99Micros"), valuesOf(direct, "p99Micros")),
     }));
 }
 
 /** Measures a cell round by round; each round begins with another target, so that none is always first or last. */
-async function runCell(
-  cell: Cell,
-  plan: Plan,
-  topology: Topology,
-  origin: Origin,
-  targets: readonly Target[],
-  progress: Progress,
-): Promise<CellResult> {
+async function runCell(cell: Cell, plan: Plan, lineup: Lineup, progress: Progress): Promise<CellResult> {
   const id = cellId(cell);
-  const rounds = new Map<TargetName, Round[]>(targets.map(({ name }) => [name, []]));
+  const { load, connections, mode } = cell;
+  const { entrants, absent } = lineup;
+  const rounds = new Map<TargetName, Round[]>(entrants.map(({ target }) => [target.name, []]));
   const failed = new Set<TargetName>();
+  progress.skip(absent.size * plan.rounds);
   for (let round = 0; round < plan.rounds; round++) {
-    const first = round % targets.length;
-    for (const target of [...targets.slice(first), ...targets.slice(0, first)]) {
-      if (failed.has(target.name)) continue;
-      progress.step(`${id}, round ${round + 1} of ${plan.rounds}, ${target.name}`);
-      const load: LoadOptions = {
-        load: cell.load,
-        addresses: target.addresses,
-        path: `/${cell.size}`,
-        connections: connectionsOf(cell),
-        mode: cell.mode,
-        seconds: plan.seconds,
-      };
-      const servers = { proxy: target.server, origin: origin.server };
+    const first = round % entrants.length;
+    for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
+      const { name } = entrant.target;
+      if (failed.has(name)) continue;
+      progress.step(`${id}, round ${round + 1} of ${plan.rounds}, ${name}`);
+      const shape: LoadShape = { load, connections, mode, seconds: plan.seconds };
       if (round === 0 || plan.warmEachRound) {
-        await measureOnce(topology, { ...load, seconds: 1 }, cell.size, servers);
+        await measureOnce(entrant, { ...shape, seconds: 1 }, cell.size);
       }
-      const result = await measureOnce(topology, load, cell.size, servers);
-      rounds.get(target.name)?.push(result);
+      const result = await measureOnce(entrant, shape, cell.size);
+      rounds.get(name)?.push(result);
       if (result.failed === null) continue;
-      failed.add(target.name);
+      failed.add(name);
       progress.skip(plan.rounds - round - 1);
-      progress.note(`FAILED ${id}, ${target.name}: ${result.failed}`);
+      progress.note(`FAILED ${id}, ${name}: ${result.failed}`);
     }
   }
-  const results = targets.map(({ name }) => summarize(name, rounds.get(name) ?? []));
-  const connections = connectionsOf(cell);
-  return { id, group: groupOf(cell), cell, connections, targets: results, comparisons: compare(results) };
-}
-
-/** Starts an origin and all targets, measures the cells that need just these, and stops them. */
-async function runTogether(
-  cells: readonly Cell[],
-  plan: Plan,
-  topology: Topology,
-  originName: OriginName,
-  folder: string,
-  progress: Progress,
-): Promise<CellResult[]> {
-  mkdirSync(folder, { recursive: true });
-  const origin = await startOrigin(originName, topology, folder);
-  const targets: Target[] = [];
-  for (const name of targetNames) {
-    // A proxy has one backend; what goes to the origin directly uses both of its addresses, as clients do.
-    const origins = name === "direct" ? origin.addresses : origin.addresses.slice(0, 1);
-    targets.push(await startTarget(name, { topology, origins, workers: plan.workers, folder }));
-  }
-  const results: CellResult[] = [];
-  for (const cell of cells) {
-    results.push(await runCell(cell, plan, topology, origin, targets, progress));
-  }
-  for (const { server } of targets) await server?.stop();
-  await origin.server.stop();
-  return results;
+  const targets = plan.targets.map((name) =>
+    summarize(name, rounds.get(name) ?? [], absent.has(name) ? "did not start" : null),
+  );
+  const [comparisons, surcharges] = [compare(targets), surchargesOf(targets)];
+  return { id, group: groupOf(cell), cell, targets, comparisons, surcharges };
 }
 
 /** Runs all cells of the plan. What it started may still run if it throws: the caller stops everything then. */
 export async function runCells(plan: Plan, folder: string, progress: Progress): Promise<CellResult[]> {
   const results: CellResult[] = [];
-  for (const topologyName of ["loopback", "routed"] as const) {
+  const { targets, workers } = plan;
+  for (const topology of ["loopback", "routed"] as const) {
     for (const origin of ["native", "nginx"] as const) {
-      const cells = plan.cells.filter((cell) => cell.topology === topologyName && cell.origin === origin);
+      const cells = plan.cells.filter((cell) => cell.topology === topology && cell.origin === origin);
       if (cells.length === 0) continue;
-      const topology = await openTopology(topologyName);
-      const own = join(folder, `${topologyName}-${origin}`);
-      results.push(...(await runTogether(cells, plan, topology, origin, own, progress)));
-      await topology.close();
+      const own = join(folder, `${topology}-${origin}`);
+      const lineup = await openLineup({ topology, origin, targets, workers, folder: own });
+      for (const [name, why] of lineup.absent) progress.note(`FAILED to start ${name}: ${why}`);
+      for (const cell of cells) results.push(await runCell(cell, plan, lineup, progress));
+      await lineup.close();
     }
   }
   return results;

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ratioPlot, throughputPlot } from "./plot.js";
 import { groupsOf, markdown, type Results } from "./report.js";
+import { subjects } from "./run-cells.js";
 
 /** A name that no results in the folder have yet: `2026-01-31-full`, `2026-01-31-full-2`, ... */
 export function freeName(folder: string, date: string, what: string): string {
@@ -21,7 +22,7 @@ export function saveResults(results: Results, folder: string, name: string): str
     const files: string[] = [];
     for (const [kind, plot] of [
       ["throughput", throughputPlot(group, cells)],
-      ["ratio", ratioPlot(group, cells)],
+      ...subjects.map((of) => [`${of}-ratio`, ratioPlot(group, cells, of)] as const),
     ] as const) {
       if (plot === undefined) continue;
       const file = `${name}-${group.replaceAll("/", "-")}-${kind}.svg`;

@@ -22,19 +22,44 @@ export interface Ratio {
   readonly q3: number;
 }
 
+/** How much more one target needs than another over the rounds of a cell. */
+export interface Difference {
+  readonly ofMedians: number;
+  /** Quartiles of the differences round by round. */
+  readonly q1: number;
+  readonly q3: number;
+}
+
+function pairs(ones: readonly number[], others: readonly number[]): [one: number, other: number][] {
+  if (ones.length !== others.length || ones.length === 0) {
+    throw new RangeError(`cannot pair ${ones.length} with ${others.length} rounds`);
+  }
+  return ones.map((one, round) => [one, others[round] ?? Number.NaN]);
+}
+
+/**
+ * @param ones and others: the value of each round, in the same order
+ * @throws RangeError if they are not pairs
+ */
+export function difference(ones: readonly number[], others: readonly number[]): Difference {
+  const differences = pairs(ones, others).map(([one, other]) => one - other);
+  return {
+    ofMedians: median(ones) - median(others),
+    q1: quantile(differences, 0.25),
+    q3: quantile(differences, 0.75),
+  };
+}
+
 /**
  * @param ones and others: the value of each round, in the same order
  * @throws RangeError if they are not pairs
  */
 export function ratio(ones: readonly number[], others: readonly number[]): Ratio {
-  if (ones.length !== others.length || ones.length === 0) {
-    throw new RangeError(`cannot pair ${ones.length} with ${others.length} rounds`);
-  }
-  const pairs = ones.map((one, round) => one / (others[round] ?? Number.NaN));
+  const quotients = pairs(ones, others).map(([one, other]) => one / other);
   return {
     ofMedians: median(ones) / median(others),
-    median: median(pairs),
-    q1: quantile(pairs, 0.25),
-    q3: quantile(pairs, 0.75),
+    median: median(quotients),
+    q1: quantile(quotients, 0.25),
+    q3: quantile(quotients, 0.75),
   };
 }

@@ -6,6 +6,7 @@ export const frame = { width: 760, height: 440, left: 78, right: 740, top: 92, b
 /** Colours by light and dark page; told apart also without seeing colours, by their lightness. */
 const targetColors: Readonly<Record<TargetName, readonly [light: string, dark: string]>> = {
   direct: ["#6e7781", "#9ea7b3"],
+  splice: ["#7c1fa2", "#d08bf0"],
   longsplice: ["#0b57d0", "#6cb0ff"],
   haproxy: ["#c2410c", "#ff9d5c"],
   nginx: ["#15803d", "#5fd38a"],

@@ -1,11 +1,11 @@
 /** The programs that are measured, and the origins behind them. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bodySizes, type OriginName, type TargetName } from "./cells.js";
-import { type CommandLine, type RunningServer, startServer } from "./processes.js";
+import { type CommandLine, listens, type RunningServer, startServer } from "./processes.js";
 import { fillTemplate } from "./template.js";
 import type { Topology } from "./topology.js";
 
@@ -20,7 +20,7 @@ export interface Target {
   readonly addresses: readonly string[];
   /** Null for `direct`. */
   readonly server: RunningServer | null;
-  /** host:port of longsplice's admin address. */
+  /** Path of the socket on which longsplice tells its metrics. Paths, unlike addresses, lead into namespaces. */
   readonly admin: string;
 }
 
@@ -42,6 +42,31 @@ export interface TargetOptions {
   /** A file descriptor for what the program writes to its standard output. */
   readonly stdout?: number;
 }
+
+/** The template and the command of a proxy, which is given the file made of the template and that file's folder. */
+interface Recipe {
+  readonly template: string;
+  readonly values?: Readonly<Record<string, string>>;
+  command(file: string, folder: string): CommandLine;
+}
+
+const longsplice = {
+  template: "longsplice.yaml",
+  command: (file: string): CommandLine => [
+    process.execPath,
+    join(root, "bin/longsplice.js"),
+    "run",
+    "-c",
+    file,
+  ],
+} as const;
+
+const recipes: Readonly<Record<Exclude<TargetName, "direct">, Recipe>> = {
+  longsplice: { ...longsplice, values: { engine: "copy", forward: "exchange" } },
+  splice: { ...longsplice, values: { engine: "packet", forward: "connection" } },
+  haproxy: { template: "haproxy.cfg", command: (file) => ["haproxy", "-db", "-f", file] },
+  nginx: { template: "nginx.conf", command: (file, folder) => ["nginx", "-p", folder, "-c", file] },
+};
 
 let nextPort = 17_000 + (process.pid % 5000);
 
@@ -93,7 +118,10 @@ export async function startOrigin(
   if (name === "native") {
     const program = join(root, "build/bench/origin");
     const command: CommandLine = [program, "--threads", `${workers}`, ...addresses];
-    return { addresses, server: await startServer(topology.at("backend", command), [port]) };
+    return {
+      addresses,
+      server: await startServer(topology.at("backend", command), (pid) => listens(pid, port)),
+    };
   }
   const limits = { connections: defaultConnections, descriptors: 2 * defaultConnections };
   const { file, folder: own } = configure("nginx-origin.conf", "nginx-origin", folder, {
@@ -105,7 +133,10 @@ export async function startOrigin(
   for (const size of bodySizes)
     writeFileSync(join(own, "files", `${size}`), Buffer.alloc(size, "nginx bench\n"));
   const command: CommandLine = ["nginx", "-p", own, "-c", file];
-  return { addresses, server: await startServer(topology.at("backend", command), [port]) };
+  return {
+    addresses,
+    server: await startServer(topology.at("backend", command), (pid) => listens(pid, port)),
+  };
 }
 
 /** @throws Error if it does not start */
@@ -113,10 +144,9 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
   const { topology, origins, workers, folder, connections = defaultConnections } = options;
   if (name === "direct") return { name, addresses: origins, server: null, admin: "" };
   const { port, addresses } = await listenOn(topology, "proxy");
-  const adminPort = await freePort();
-  const admin = `127.0.0.1:${adminPort}`;
-  const templates = { longsplice: "longsplice.yaml", haproxy: "haproxy.cfg", nginx: "nginx.conf" } as const;
-  const { file, folder: own } = configure(templates[name], `${name}-${port}`, folder, {
+  const { template, values, command } = recipes[name];
+  const admin = join(folder, `${name}-${port}`, "admin.sock");
+  const { file, folder: own } = configure(template, `${name}-${port}`, folder, {
     address: addresses,
     origin: origins,
     workers,
@@ -125,13 +155,11 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
     admin,
     policy: options.policy ?? "round-robin",
     accessLog: options.accessLog ?? "off",
+    ...values,
   });
-  const commands: Record<typeof name, CommandLine> = {
-    longsplice: [process.execPath, join(root, "bin/longsplice.js"), "run", "-c", file],
-    haproxy: ["haproxy", "-db", "-f", file],
-    nginx: ["nginx", "-p", own, "-c", file],
-  };
-  const ports = name === "longsplice" ? [port, adminPort] : [port];
-  const server = await startServer(topology.at("proxy", commands[name]), ports, options.stdout);
+  const isReady = (pid: number) =>
+    listens(pid, port) && (template !== longsplice.template || existsSync(admin));
+  const { stdout = "pipe" } = options;
+  const server = await startServer(topology.at("proxy", command(file, own)), isReady, { stdout });
   return { name, addresses, server, admin };
 }

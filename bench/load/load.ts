@@ -91,7 +91,16 @@ function commandOf(options: LoadOptions): CommandLine {
   }
   const header = mode === "close" ? ["-H", "Connection: close"] : [];
   const script = join(root, "bench/load/report.lua");
-  const counts = ["-t", `${wrkThreads}`, "-c", `${connections}`, "-d", `${seconds}s`, "--timeout", "10s"];
+  const counts = [
+    "-t",
+    `${Math.min(wrkThreads, connections)}`,
+    "-c",
+    `${connections}`,
+    "-d",
+    `${seconds}s`,
+    "--timeout",
+    "10s",
+  ];
   return ["wrk", ...counts, ...header, "-s", script, url];
 }
 

@@ -1,5 +1,5 @@
 // The origin of the bench: an HTTP/1.1 server that costs as little as possible, so that what is measured is the
-// proxy before it. `GET /N` answers N bytes.
+// proxy before it. `GET /N` answers N bytes; after the answer to `GET /N?close` it closes the connection.
 //
 //   origin [--threads N] ADDRESS:PORT...
 //
@@ -208,7 +208,9 @@ class Connection {
     size_ = 0;
     status_ = request.refusal;
     if (request.refusal == 0) {
-      const std::string_view path = request.path.substr(0, request.path.find('?'));
+      const size_t query = std::min(request.path.find('?'), request.path.size());
+      const std::string_view path = request.path.substr(0, query);
+      if (request.path.substr(query) == "?close") close_after_ = true;
       const auto size = path.empty() ? std::nullopt : parse_number(path.substr(1));
       status_ = size && *size <= kBodyLimit ? 200 : 404;
       if (status_ == 200) size_ = *size;

@@ -1,8 +1,8 @@
 /** What the access log costs: off against JSON to a file. */
 import { closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { metricValue, readMetrics } from "../metrics.js";
 import { median, ratio } from "../stats.js";
-import { metricValue, readMetrics } from "./metrics.js";
 import { measurePair } from "./pair.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { type HistogramSnapshot, histogramSince, quantile } from "../../src/observe/snapshot.js";
 import type { Round } from "../measure.js";
+import { histogramOf, readMetrics } from "../metrics.js";
 import { startOrigin, startTarget } from "../targets.js";
-import { histogramOf, readMetrics } from "./metrics.js";
 import { loadOnce } from "./pair.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 
@@ -33,7 +33,7 @@ async function measure(context: ScenarioContext, policy: string): Promise<Measur
   });
   context.progress.step(`decision time, ${policy}`);
   const before = histogramOf(await readMetrics(target.admin), metric);
-  const round = await loadOnce(context, target, origin);
+  const round = await loadOnce(plan.seconds, { topology, target, origin });
   const histogram = histogramSince(histogramOf(await readMetrics(target.admin), metric), before);
   await target.server?.stop();
   await origin.server.stop();

@@ -3,12 +3,16 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ScenarioName } from "../cells.js";
 import type { Plan } from "../options.js";
+import { stopEverything } from "../processes.js";
 import type { Progress } from "../progress.js";
-import { openTopology } from "../topology.js";
+import { hostLoopback } from "../topology.js";
 import { runAccessLog } from "./access-log.js";
 import { runDecision } from "./decision.js";
-import { idleRounds, runIdle } from "./idle.js";
-import type { ScenarioContext, ScenarioResult } from "./scenario.js";
+import { runIdle } from "./idle.js";
+import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
+import { linksSteps, runLinks } from "./links.js";
+import { restRounds } from "./resident.js";
+import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 import { runWorkers } from "./workers.js";
 
 const scenarios: Record<
@@ -16,9 +20,11 @@ const scenarios: Record<
   { run: (context: ScenarioContext) => Promise<ScenarioResult>; steps: (rounds: number) => number }
 > = {
   workers: { run: runWorkers, steps: (rounds) => 2 * rounds },
-  idle: { run: runIdle, steps: (rounds) => 3 * idleRounds(rounds) },
+  idle: { run: runIdle, steps: (rounds) => 3 * restRounds(rounds) },
   decision: { run: runDecision, steps: () => 4 },
   accesslog: { run: runAccessLog, steps: (rounds) => 2 * rounds },
+  links: { run: runLinks, steps: linksSteps },
+  "link-setup": { run: runLinkSetup, steps: linkSetupSteps },
 };
 
 /** How many steps of progress the scenarios of the plan will make. */
@@ -36,8 +42,11 @@ export async function runScenarios(
   for (const name of plan.scenarios) {
     const own = join(folder, name);
     mkdirSync(own, { recursive: true });
-    const topology = await openTopology("loopback");
-    const result = await scenarios[name].run({ plan, topology, folder: own, progress });
+    const context = { plan, topology: hostLoopback, folder: own, progress };
+    const result = await scenarios[name].run(context).catch(async (error: unknown) => {
+      await stopEverything();
+      return failedScenario({ name, title: name }, error instanceof Error ? error.message : `${error}`, null);
+    });
     if (result.failed !== null) progress.note(`FAILED ${name}: ${result.failed}`);
     results.push(result);
   }

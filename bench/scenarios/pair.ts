@@ -1,6 +1,7 @@
 /** Two settings of longsplice measured in turns. */
-import { measureOnce, type Round } from "../measure.js";
-import { type Origin, startOrigin, startTarget, type Target, type TargetOptions } from "../targets.js";
+import type { Entrant } from "../lineup.js";
+import { type LoadShape, measureOnce, type Round } from "../measure.js";
+import { startOrigin, startTarget, type Target, type TargetOptions } from "../targets.js";
 import type { ScenarioContext } from "./scenario.js";
 
 const connections = 64;
@@ -40,7 +41,7 @@ export async function measurePair(
       const [target, setting] = [targets[index], settings[index]];
       if (target === undefined) continue;
       context.progress.step(`${setting.label}, round ${number + 1} of ${plan.rounds}`);
-      const round = await loadOnce(context, target, origin);
+      const round = await loadOnce(plan.seconds, { topology, target, origin });
       await afterRound(target, setting, round);
       rounds[index].push(round);
     }
@@ -52,20 +53,8 @@ export async function measurePair(
 }
 
 /** A warm-up and a measurement with keep-alive. */
-export async function loadOnce(
-  { topology, plan }: ScenarioContext,
-  target: Target,
-  origin: Origin,
-): Promise<Round> {
-  const load = {
-    load: "wrk",
-    addresses: target.addresses,
-    path: `/${size}`,
-    connections,
-    mode: "keep-alive",
-    seconds: plan.seconds,
-  } as const;
-  const servers = { proxy: target.server, origin: origin.server };
-  const warmUp = await measureOnce(topology, { ...load, seconds: 1 }, size, servers);
-  return warmUp.failed === null ? measureOnce(topology, load, size, servers) : warmUp;
+export async function loadOnce(seconds: number, entrant: Entrant, busy = connections): Promise<Round> {
+  const shape: LoadShape = { load: "wrk", connections: busy, mode: "keep-alive", seconds };
+  const warmUp = await measureOnce(entrant, { ...shape, seconds: 1 }, size);
+  return warmUp.failed === null ? measureOnce(entrant, shape, size) : warmUp;
 }

@@ -6,7 +6,7 @@ import type { Topology } from "../topology.js";
 
 export interface ScenarioContext {
   readonly plan: Plan;
-  /** Loopback: what scenarios ask about does not depend on where the parts are. */
+  /** Loopback: what scenarios ask about does not depend on where the parts are. The packet engine's make their own. */
   readonly topology: Topology;
   /** Empty, for files. */
   readonly folder: string;

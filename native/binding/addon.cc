@@ -10,6 +10,7 @@
 #include "../core/http_parser.h"
 #include "../core/socket_count.h"
 #include "js_read.h"
+#include "packet_binding.h"
 #include "probes.h"
 #include "worker_binding.h"
 
@@ -98,6 +99,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["duplicateDescriptor"] = Napi::Function::New<duplicate_descriptor>(env, "duplicateDescriptor");
   exports["raiseFileLimit"] = Napi::Function::New<raise_file_limit>(env, "raiseFileLimit");
   exports["setSocketLimit"] = Napi::Function::New<set_socket_limit>(env, "setSocketLimit");
+  export_packet_engine(env, exports);
   export_probes(env, exports);
   return exports;
 }

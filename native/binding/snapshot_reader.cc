@@ -102,8 +102,9 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   for (uint32_t i = 0; i < routes.Length(); i++) {
     const Napi::Object route = reader.element(routes, i);
     matches.push_back(read_match(reader, route));
-    snapshot->header_rules.push_back(
-        {read_edits(reader, route, "requestHeaders"), read_edits(reader, route, "responseHeaders")});
+    snapshot->header_rules.push_back({read_edits(reader, route, "requestHeaders"),
+                                      read_edits(reader, route, "responseHeaders"),
+                                      reader.boolean(route, "forwardConnection")});
     snapshot->route_pools.push_back(reader.number(route, "pool"));
     snapshot->route_ids.push_back(reader.number(route, "id"));
     snapshot->route_labels.push_back(reader.text(route, "label"));

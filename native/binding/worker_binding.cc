@@ -5,6 +5,7 @@
 
 #include "../core/listener.h"
 #include "../engine/copy/copy_engine.h"
+#include "packet_binding.h"
 #include "snapshot_reader.h"
 
 namespace longsplice {
@@ -77,7 +78,11 @@ WorkerBinding::WorkerBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   bool lossless = false;
   const uint64_t seed = options.Get("idSeed").As<Napi::BigInt>().Uint64Value(&lossless);
   const LoadTable table(load.Data(), static_cast<uint32_t>(load.ElementLength() / kLoadRowFields));
-  worker_ = std::make_unique<Worker>(*this, table, std::make_unique<CopyEngine>(), seed);
+  std::unique_ptr<Splicer> splicer;
+  if (options.Get("engine").ToString().Utf8Value() == "packet") {
+    splicer = packet_splicer(options.Get("worker").ToNumber().Uint32Value());
+  }
+  worker_ = std::make_unique<Worker>(*this, table, std::make_unique<CopyEngine>(), std::move(splicer), seed);
   start_polling();
 }
 
@@ -226,6 +231,20 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   result["engine"] = worker_->engine().name();
   result["bytesDownstream"] = static_cast<double>(stats.bytes_downstream);
   result["bytesUpstream"] = static_cast<double>(stats.bytes_upstream);
+  result["packetBytesDownstream"] = static_cast<double>(stats.packet_bytes_downstream);
+  result["packetBytesUpstream"] = static_cast<double>(stats.packet_bytes_upstream);
+  Napi::Object links = Napi::Object::New(env);
+  links["active"] = static_cast<double>(worker_->splicer() != nullptr ? worker_->splicer()->active() : 0);
+  links["finished"] = static_cast<double>(stats.links_finished);
+  links["reset"] = static_cast<double>(stats.links_reset);
+  links["resumed"] = static_cast<double>(stats.links_resumed);
+  links["idle"] = static_cast<double>(stats.links_idle);
+  result["links"] = links;
+  Napi::Object fallbacks = Napi::Object::New(env);
+  for (const auto& [reason, count] : stats.fallbacks) {
+    fallbacks[std::string(reason)] = static_cast<double>(count);
+  }
+  result["fallbacks"] = fallbacks;
   result["retries"] = static_cast<double>(stats.retries);
   result["idleUpstream"] = static_cast<double>(worker_->idle_set().size());
   result["requestSeconds"] = histogram_to_js(env, stats.request_seconds);

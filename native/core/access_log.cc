@@ -137,6 +137,7 @@ void AccessLog::write_json(const AccessRecord& record) {
   append_member(out, "pool", record.pool);
   append_member(out, "backend", record.backend);
   append_member(out, "engine", record.engine);
+  append_member(out, "forward", record.forward);
   append_member(out, "id", record.id);
   out.append("}\n");
 }

@@ -21,6 +21,7 @@ struct AccessRecord {
   std::string_view pool;
   std::string_view backend;
   std::string_view engine;
+  std::string_view forward;
   std::string_view id;
   uint64_t bytes;
   uint64_t duration_us;

@@ -183,6 +183,10 @@ void Downstream::exchange_over(After after) {
     close();
     return;
   }
+  if (after == After::silent) {
+    close();
+    return;
+  }
   if (after == After::keep_alive) {
     state_ = State::reading_head;
     const Timeouts& timeouts = worker_.snapshot()->timeouts;
@@ -221,6 +225,7 @@ void Downstream::on_timeout() {
 }
 
 void Downstream::close_if_quiet(uint64_t quiet_ms) {
+  if (exchange_ && exchange_->close_quiet_link(quiet_ms)) return drive();
   const bool between_requests = (state_ == State::accepted || state_ == State::reading_head) && !exchange_;
   if (!between_requests || stream_.blocked()) return;
   if (worker_.poller().now() - quiet_since_ >= quiet_ms) close();

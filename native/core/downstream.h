@@ -54,7 +54,8 @@ class Downstream final : public Pollable, public Timer {
     keep_alive,
     close,  // orderly, once everything is sent
     linger,  // orderly, but the client may still be sending: read on for a while so that it gets our last bytes
-    reset,  // at once and visibly incomplete
+    reset,   // at once and visibly incomplete
+    silent,  // the ends have said farewell to each other already
   };
   // The exchange is over and must not be touched any more.
   void exchange_over(After after);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../engine/splicer.h"
 #include "body_pump.h"
 #include "downstream.h"
 #include "field_summary.h"
@@ -17,7 +18,7 @@
 
 namespace longsplice {
 
-class Exchange {
+class Exchange : private Splicer::Owner {
  public:
   enum class HeadResult : uint8_t { need_more, nothing, closed, moved_on };
 
@@ -46,6 +47,10 @@ class Exchange {
   // exchange_end.cc
   void timed_out();
   void client_gone();
+  // exchange_link.cc
+  // For draining: ends a link on which nothing happened for so long. False when there is no such link.
+  bool close_quiet_link(uint64_t quiet_ms);
+
   // The connection closes under the exchange: release everything, answer nothing.
   void abandon();
 
@@ -86,6 +91,20 @@ class Exchange {
   void account_bytes();
   void note_progress();
   void note_request_progress(uint64_t bytes);
+
+  // exchange_link.cc
+  void plan_link();
+  const char* link_obstacle() const;
+  void count_fallback(const char* reason);
+  bool try_link();
+  bool step_linked();
+  bool relay(Stream& from, Stream& to, bool to_backend);
+  void leave_link();
+  void cut_link();
+  void link_ended(Splicer::End end) override;
+
+  // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
+  static constexpr uint32_t kClientClosedRequest = 499;
 
   // exchange_end.cc
   void upstream_failed(Failure failure);
@@ -152,6 +171,10 @@ class Exchange {
   uint64_t accounted_downstream_ = 0;
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
+  uint64_t link_bytes_ = 0;  // to the client, past this process
+  Splicer::LinkId link_ = 0;
+  bool wants_link_ = false;
+  bool linked_ = false;
   uint64_t upstream_idle_ms_ = 0;
   uint64_t request_progress_ = 0;  // bytes since the timer was last armed
   bool replayable_ = true;

@@ -14,8 +14,6 @@ namespace {
 
 // How often a request is sent at most; attempts that did not get as far as a connection do not end it.
 constexpr uint32_t kMaxAttempts = 4;
-// Not registered; what nginx and HAProxy operators look for when a client left before the answer.
-constexpr uint32_t kClientClosedRequest = 499;
 
 std::string_view reason_phrase(uint32_t status) {
   switch (status) {
@@ -177,6 +175,13 @@ void Exchange::over(Downstream::After after) {
 }
 
 void Exchange::abandon() {
+  if (linked_) {
+    worker_.stats().links_resumed++;
+    leave_link();
+    worker_.splicer()->resume(link_);
+    upstream_->stream().reset();
+    client_.stream().reset();
+  }
   leave_queue();
   if (token_ != 0) worker_.forget_decision(std::exchange(token_, 0));
   if (backend_ != nullptr) account_bytes();
@@ -228,10 +233,10 @@ void Exchange::record(uint32_t status) {
         .pool = *pool_,
         .slot = backend_->slot,
         .status = status_,
-        .ok = status_ != 0 && status_ < 500 && response_body_.complete(),
+        .ok = status_ != 0 && status_ < 500 && (response_body_.complete() || link_bytes_ > 0),
         .head_micros = head_us,
         .total_micros = (end - head_done_ns_) / 1000,
-        .bytes = response_body_.bytes(),
+        .bytes = response_body_.bytes() + link_bytes_,
     });
   }
   const AccessLogFormat format = snapshot_->access_log;
@@ -253,9 +258,14 @@ void Exchange::record(uint32_t status) {
                   .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
                   .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
                   .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
-                  .engine = backend_ != nullptr ? worker_.engine().name() : "",
+                  .engine = backend_ == nullptr ? ""
+                            : wants_link_       ? "packet"
+                                                : worker_.engine().name(),
+                  .forward = backend_ == nullptr ? ""
+                             : wants_link_       ? "connection"
+                                                 : "exchange",
                   .id = id(),
-                  .bytes = response_body_.bytes(),
+                  .bytes = response_body_.bytes() + link_bytes_,
                   .duration_us = duration_us,
                   .head_us = head_us,
                   .status = static_cast<uint16_t>(status),

@@ -18,6 +18,7 @@ constexpr uint32_t kMaxInterimResponses = 32;
 void Exchange::start_request() {
   client_.set_state(Downstream::State::forwarding);
   worker_.load().add(backend_->slot, LoadField::requests, 1);
+  if (wants_link_ && try_link()) return;
   upstream_->parser().start(HttpParser::Kind::response, &response_,
                             {snapshot_->limits.header_bytes, snapshot_->limits.headers});
   write_proxy_protocol(upstream_->stream().output());
@@ -66,11 +67,15 @@ void Exchange::write_request_head(Buffer& out) {
   if (asks_upgrade_) {
     append_field(out, "connection", "upgrade");
     append_field(out, "upgrade", request_fields_.upgrade);
+  } else if (wants_link_ && !persists(request_, request_fields_)) {
+    // Nobody but the backend can end a linked connection as its client asks.
+    append_field(out, "connection", "close");
   }
   out.append("\r\n");
 }
 
 bool Exchange::step_forwarding() {
+  if (linked_) return step_linked();
   if (client_.stream().broken()) {
     client_gone();
     return true;

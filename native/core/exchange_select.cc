@@ -114,6 +114,7 @@ void Exchange::leave_queue() {
 
 bool Exchange::connect() {
   client_.set_state(Downstream::State::connecting);
+  plan_link();
   upstream_ = may_reuse() ? worker_.idle_set().take(backend_->slot) : nullptr;
   // A request that must not be sent twice is worth a system call that finds a FIN which is not reported yet.
   while (upstream_ != nullptr && !idempotent() && !upstream_->stream().quiet()) {
@@ -138,13 +139,17 @@ bool Exchange::connect() {
 
 // A connection that began with a PROXY header speaks for one client, and the original destination is the client's.
 bool Exchange::may_reuse() const {
-  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none && !backend_->original_destination;
+  // A kept connection may end in the moment it is linked, and then nobody could send the request again.
+  return !avoid_reuse_ && !wants_link_ && pool_->proxy_protocol == ProxyProtocol::none &&
+         !backend_->original_destination;
 }
 
 Upstream* Exchange::open_upstream() {
-  if (!backend_->original_destination) return Upstream::connect(worker_, backend_->slot, backend_->address);
+  const uint32_t mss = wants_link_ ? worker_.splicer()->upstream_mss(client_.stream().fd()) : 0;
+  if (!backend_->original_destination)
+    return Upstream::connect(worker_, backend_->slot, backend_->address, mss);
   const auto destination = SocketAddress::original_destination_of(client_.stream().fd());
-  return destination ? Upstream::connect(worker_, backend_->slot, *destination) : nullptr;
+  return destination ? Upstream::connect(worker_, backend_->slot, *destination, mss) : nullptr;
 }
 
 bool Exchange::step_connecting() {

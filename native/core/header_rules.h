@@ -48,6 +48,8 @@ struct HeaderEdits {
 struct HeaderRules {
   HeaderEdits request;
   HeaderEdits response;
+  // The first request chooses for the whole connection, and the rest goes past this process.
+  bool forward_connection = false;
 };
 
 }  // namespace longsplice

@@ -1,5 +1,7 @@
 #include "listener.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -20,6 +22,11 @@ constexpr uint64_t kLogIntervalMs = 5000;
 Listener::Listener(Worker& worker, Fd fd, std::string name, CidrSet proxy_from)
     : worker_(worker), fd_(std::move(fd)), proxy_from_(std::move(proxy_from)), name_(std::move(name)) {
   worker_.poller().add(fd_.get(), *this);
+}
+
+void Listener::limit_segments(uint32_t mss) {
+  // Fails for Unix sockets, which have no segments.
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
 }
 
 void Listener::on_events(uint32_t) {

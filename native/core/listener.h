@@ -17,6 +17,8 @@ class Listener final : public Pollable, public Timer {
   Listener(Worker& worker, Fd fd, std::string name, CidrSet proxy_from);
 
   void on_events(uint32_t events) override;
+  // Connections accepted from now on announce no larger segments; 0: any.
+  void limit_segments(uint32_t mss);
   // Accepts what waits in the queue, then closes: a connection in the queue of a closed socket would be reset.
   void stop();
   bool open() const { return static_cast<bool>(fd_); }

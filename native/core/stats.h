@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 
@@ -50,6 +51,15 @@ struct Stats {
   uint64_t bytes_downstream = 0;  // body bytes towards clients
   uint64_t bytes_upstream = 0;    // body bytes towards backends
   uint64_t retries = 0;
+  // What links carried past this process.
+  uint64_t packet_bytes_downstream = 0;
+  uint64_t packet_bytes_upstream = 0;
+  uint64_t links_finished = 0;
+  uint64_t links_reset = 0;
+  uint64_t links_idle = 0;
+  uint64_t links_resumed = 0;  // ended by this process: it drains, or stops
+  std::map<std::string_view, uint64_t>
+      fallbacks;  // by reason: connections that were to be linked, and were not
 };
 
 }  // namespace longsplice

@@ -13,12 +13,13 @@
 
 namespace longsplice {
 
-Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& address) {
+Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& address, uint32_t mss) {
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return nullptr;
   if (address.family() != AF_UNIX) {
     const int one = 1;
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (mss != 0) setsockopt(fd.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
   }
   const int result = ::connect(fd.get(), address.get(), address.length());
   if (result != 0 && errno != EINPROGRESS) return nullptr;

@@ -16,7 +16,8 @@ class Worker;
 class Upstream final : public Pollable, public Timer {
  public:
   // Starts to connect. nullptr when that failed at once.
-  static Upstream* connect(Worker& worker, uint32_t slot, const SocketAddress& address);
+  // It announces no larger segments than `mss`, if that is not 0.
+  static Upstream* connect(Worker& worker, uint32_t slot, const SocketAddress& address, uint32_t mss);
   ~Upstream() override;
 
   void on_events(uint32_t events) override;

@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "downstream.h"
@@ -18,6 +19,7 @@ constexpr uint64_t kQueueTickMs = 5;
 // request, which is answered with "connection: close". Closing it at once would meet requests on their way.
 constexpr uint64_t kDrainQuietMs = 1000;
 constexpr uint64_t kDrainTickMs = 50;
+constexpr uint64_t kSweepMs = 1000;
 
 }  // namespace
 
@@ -30,17 +32,45 @@ class Worker::Ticker final : public Timer {
   Worker& worker_;
 };
 
-Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, uint64_t id_seed)
+// Links end in the kernel.
+class Worker::LinkEvents final : public Pollable {
+ public:
+  explicit LinkEvents(Splicer& splicer) : splicer_(splicer) {}
+
+ private:
+  void on_events(uint32_t) override { splicer_.handle_events(); }
+  Splicer& splicer_;
+};
+
+class Worker::Sweeper final : public Timer {
+ public:
+  explicit Sweeper(Worker& worker) : worker_(worker) {}
+
+ private:
+  void on_timeout() override { worker_.sweep(); }
+  Worker& worker_;
+};
+
+Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, std::unique_ptr<Splicer> splicer,
+               uint64_t id_seed)
     : host_(host),
       load_(load),
       engine_(std::move(engine)),
+      splicer_(std::move(splicer)),
       scratch_(std::make_unique<char[]>(kScratchBytes)),
       snapshot_(std::make_shared<Snapshot>()),
       ticker_(std::make_unique<Ticker>(*this)),
       after_round_([this] { after_round(); }),
-      id_seed_(id_seed) {}
+      id_seed_(id_seed) {
+  if (!splicer_) return;
+  link_events_ = std::make_unique<LinkEvents>(*splicer_);
+  poller_.add(splicer_->fd(), *link_events_);
+  sweeper_ = std::make_unique<Sweeper>(*this);
+}
 
 Worker::~Worker() { close(); }
+
+void Worker::sweep() { splicer_->sweep(poller_.now(), snapshot_->timeouts.stream); }
 
 void Worker::turn() { poller_.turn(after_round_); }
 
@@ -54,6 +84,7 @@ void Worker::after_round() {
   }
   const bool wants_tick = !access_log_.empty() || !queues_.empty() || (draining_ && !drained_);
   if (wants_tick && !ticker_->armed()) start_ticker();
+  if (splicer_ && splicer_->busy() && !sweeper_->armed()) poller_.arm(*sweeper_, kSweepMs);
 }
 
 void Worker::start_ticker() {
@@ -83,11 +114,28 @@ void Worker::apply(SnapshotPtr snapshot) {
     }
   }
   snapshot_ = std::move(snapshot);
+  const uint32_t mss = least_mss();
+  for (const auto& listener : listeners_) listener->limit_segments(mss);
+}
+
+// What every client's segments have to fit through, as nobody on the way of a link could cut them.
+uint32_t Worker::least_mss() const {
+  const auto links = [](const HeaderRules& rules) { return rules.forward_connection; };
+  if (!splicer_ || std::ranges::none_of(snapshot_->header_rules, links)) return 0;
+  uint32_t least = 0;
+  for (const Pool& pool : snapshot_->pools) {
+    for (const Backend& backend : pool.backends) {
+      const uint32_t mss = backend.original_destination ? 0 : splicer_->path_mss(backend.address);
+      if (mss != 0 && (least == 0 || mss < least)) least = mss;
+    }
+  }
+  return least;
 }
 
 void Worker::listen(Fd fd, std::string name, CidrSet proxy_from) {
   listeners_.push_back(
       std::make_unique<Listener>(*this, std::move(fd), std::move(name), std::move(proxy_from)));
+  listeners_.back()->limit_segments(least_mss());
 }
 
 void Worker::drain() {
@@ -115,6 +163,7 @@ void Worker::close() {
   for (Downstream* connection : all) connection->close();
   idle_set_.close_all();
   ticker_->disarm();
+  if (sweeper_) sweeper_->disarm();
 }
 
 void Worker::decided(uint32_t token, int32_t slot) {

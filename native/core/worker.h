@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../engine/engine.h"
+#include "../engine/splicer.h"
 #include "access_log.h"
 #include "host.h"
 #include "idle_set.h"
@@ -30,7 +31,9 @@ class Downstream;
 
 class Worker {
  public:
-  Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, uint64_t id_seed);
+  // `splicer` may be null.
+  Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, std::unique_ptr<Splicer> splicer,
+         uint64_t id_seed);
   ~Worker();
 
   int fd() const { return poller_.fd(); }
@@ -53,6 +56,7 @@ class Worker {
   Stats& stats() { return stats_; }
   AccessLog& access_log() { return access_log_; }
   Engine& engine() { return *engine_; }
+  Splicer* splicer() { return splicer_.get(); }
   HeldStreams& held() { return held_; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
@@ -82,6 +86,10 @@ class Worker {
 
  private:
   class Ticker;
+  class LinkEvents;
+  class Sweeper;
+  void sweep();
+  uint32_t least_mss() const;
   void after_round();
   void start_ticker();
   void serve_queues();
@@ -91,6 +99,7 @@ class Worker {
   Host& host_;
   LoadTable load_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Splicer> splicer_;
   HeldStreams held_;
   std::unique_ptr<char[]> scratch_;
   SnapshotPtr snapshot_;
@@ -103,6 +112,8 @@ class Worker {
   std::unordered_map<uint32_t, Downstream*> deciding_;
   std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;
+  std::unique_ptr<LinkEvents> link_events_;
+  std::unique_ptr<Sweeper> sweeper_;
   std::function<void()> after_round_;
   uint64_t id_seed_;
   uint64_t next_id_ = 0;

@@ -91,7 +91,7 @@ class World {
       load_[slot * kLoadRowFields + static_cast<uint32_t>(LoadField::eligible)] = 1;
     }
     worker_ = std::make_unique<Worker>(host_, LoadTable(load_.data(), kBackends),
-                                       std::make_unique<CopyEngine>(), 1);
+                                       std::make_unique<CopyEngine>(), nullptr, 1);
     worker_->apply(make_snapshot(back));
     worker_->listen(open_listener(front_, 64), "front", {});
   }

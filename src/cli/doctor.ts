@@ -1,18 +1,12 @@
 import { styleText } from "node:util";
-import type { DoctorReport } from "../dataplane/probe.js";
+import type { DoctorReport, EngineReport } from "../dataplane/probe.js";
 import { table } from "./table.js";
 
 /** The report for people: what works, what does not, and what to do about it. */
 export function renderDoctor(report: DoctorReport, colour: boolean): string {
   const mark = marks(colour);
   const { addon } = report;
-  const engines = report.engines.flatMap((engine) => {
-    const row = `${mark(engine.usable)} ${engine.name.padEnd(widest(report.engines))}`;
-    const reason = engine.usable ? "usable" : (engine.reason ?? "not usable");
-    const line = `  ${row}  ${reason}`;
-    const indent = " ".repeat(widest(report.engines) + 6);
-    return engine.remedy === undefined ? [line] : [line, `${indent}${engine.remedy}`];
-  });
+  const engines = report.engines.map((engine) => engineLines(engine, widest(report.engines), mark));
   const capabilities = report.capabilities.map(({ name, held }) => `  ${mark(held)} ${name}`);
   const limits = report.limits.map(({ name, value, advice }) => [name, String(value), advice ?? ""]);
   const system = [
@@ -27,6 +21,15 @@ export function renderDoctor(report: DoctorReport, colour: boolean): string {
     section("capabilities", capabilities.join("\n"), colour),
     section("limits", table(limits, "  "), colour),
   ].join("\n\n");
+}
+
+/** An engine with what is to be said about it; a kernel's refusal has many lines, and all of them matter. */
+function engineLines(engine: EngineReport, width: number, mark: (good: boolean) => string): string {
+  const { name, usable, hooks, reason, remedy } = engine;
+  const verdict = usable ? `usable${hooks === undefined ? "" : `, by ${hooks} hooks`}` : reason;
+  const text = [verdict ?? "not usable", ...(remedy === undefined ? [] : [remedy])].join("\n");
+  const indent = " ".repeat(width + 6);
+  return `  ${mark(usable)} ${name.padEnd(width)}  ${text.replaceAll("\n", `\n${indent}`)}`;
 }
 
 function section(title: string, body: string, colour: boolean): string {

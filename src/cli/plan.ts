@@ -1,23 +1,12 @@
 import type { Config } from "../config/index.js";
+import { planRoute } from "../dataplane/planner.js";
 import { table } from "./table.js";
 
-/** Why every route is carried the same way for now. */
-const ONLY_WAY = "cheaper ways are not in this version";
-
-/** How each route will be carried, and why not more cheaply. */
+/** How each route will be carried, and why not otherwise. */
 export function renderPlan(config: Config): string {
-  const rows = config.routes.map((route, index) => [
-    String(index),
-    route.label,
-    route.pool,
-    "exchange",
-    "copy",
-    route.forward === "auto" && config.engine === "auto" ? ONLY_WAY : whyAsked(route.forward, config.engine),
-  ]);
+  const rows = config.routes.map(({ label, pool, forward: asked }, index) => {
+    const { forward, engine, why } = planRoute({ engine: config.engine, forward: asked });
+    return [String(index), label, pool, forward, engine, why];
+  });
   return table([["#", "ROUTE", "POOL", "FORWARD", "ENGINE", "WHY"], ...rows]);
-}
-
-function whyAsked(forward: string, engine: string): string {
-  const asked = [...(forward === "auto" ? [] : ["forward"]), ...(engine === "auto" ? [] : ["engine"])];
-  return `${asked.join(" and ")} as configured; ${ONLY_WAY}`;
 }

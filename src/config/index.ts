@@ -1,4 +1,5 @@
 export { type Address, type BackendAddress, formatAddress, parseAddress } from "./address.js";
+export type { Interfaces } from "./interfaces.js";
 export { type ConfigDeps, configFromFlags, type LoadedConfig, loadConfig } from "./load.js";
 export type { ConfigFlags } from "./overlay.js";
 export { printConfig } from "./print.js";

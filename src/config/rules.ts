@@ -1,7 +1,9 @@
-import { type ErrorCode, LongspliceError } from "../errors/index.js";
+import { LongspliceError } from "../errors/index.js";
 import { canonicalAddress, isLocal, LOOPBACK, parseAddress } from "./address.js";
+import { carrierOddities, carrierRules } from "./carrier-rules.js";
 import { suggestion } from "./nearest.js";
 import { formatPath, type Issue, type Path } from "./problem.js";
+import { type Fields, fields, isMapping, issue, items } from "./raw.js";
 import { show } from "./units.js";
 
 /** The policies that a pool may name. */
@@ -36,8 +38,7 @@ export function checkRules(value: unknown, context: RuleContext): Issue[] {
     ...Object.entries(fields(root.pools)).flatMap(([name, pool]) =>
       healthRules(fields(pool), ["pools", name]),
     ),
-    ...engineRules(root.engine),
-    ...forwardRules(root.forward, ["forward"]),
+    ...carrierRules(root),
   ];
 }
 
@@ -56,7 +57,7 @@ export function findOddities(value: unknown): Omit<Issue, "code">[] {
     const message = "others can reach this address, so without admin.token nothing can be changed through it";
     oddities.push({ path: ["admin", "address"], part: "value", message });
   }
-  return oddities;
+  return [...oddities, ...carrierOddities(root)];
 }
 
 /** No address twice among the listeners with the admin server, nor within a pool. */
@@ -128,7 +129,6 @@ function routeRules(value: unknown, path: Path, root: Fields, context: RuleConte
   for (const key of ["setRequestHeaders", "setResponseHeaders"]) {
     issues.push(...sameNames(route[key], [...path, key]));
   }
-  issues.push(...forwardRules(route.forward, [...path, "forward"]));
   return issues;
 }
 
@@ -165,36 +165,6 @@ function policyRules(value: unknown, path: Path, known: KnownPolicies | undefine
         issue([...path, i, "options", ...problem.path], "LS_POLICY_OPTIONS", problem.message),
       );
   });
-}
-
-function engineRules(engine: unknown): Issue[] {
-  if (engine !== "pipe" && engine !== "sockmap" && engine !== "packet") return [];
-  const message = `the engine ${engine} is not in this version, expected auto or copy`;
-  return [issue(["engine"], "LS_CONFIG_NOT_BUILT", message)];
-}
-
-function forwardRules(mode: unknown, path: Path): Issue[] {
-  if (mode !== "request" && mode !== "connection") return [];
-  const message = `this version forwards by exchange only, not by ${mode}; expected auto or exchange`;
-  return [issue(path, "LS_CONFIG_NOT_BUILT", message)];
-}
-
-function issue(path: Path, code: ErrorCode, message: string): Issue {
-  return { path, part: "value", code, message };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function isMapping(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function fields(value: unknown): Fields {
-  return isMapping(value) ? value : {};
-}
-
-function items(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }
 
 /** An error of loading policies as an issue; anything that is not ours goes on. */

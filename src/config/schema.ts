@@ -11,6 +11,7 @@ import {
   parseSetHeaderName,
   parseTemplate,
 } from "./http-text.js";
+import { interfaceSetting, parseInterface } from "./interfaces.js";
 import { InvalidValue } from "./problem.js";
 import { parseDuration, parseSize } from "./units.js";
 
@@ -176,6 +177,7 @@ export const configSchema = z.strictObject({
   forwarded: forwarded.nullable().default(null),
   workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
   engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),
+  interfaces: parsed(listOf(text(parseInterface), 1), interfaceSetting).default("auto"),
   forward: forwardMode.default("auto"),
   accessLog: z.enum(["off", "json", "combined"]).default("off"),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),

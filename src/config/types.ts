@@ -1,4 +1,5 @@
 import type { Address, BackendAddress } from "./address.js";
+import type { Interfaces } from "./interfaces.js";
 import type { ConfigFile } from "./schema.js";
 
 /**
@@ -20,6 +21,8 @@ export interface Config {
   readonly forwarded: Readonly<NonNullable<ConfigFile["forwarded"]>> | null;
   readonly workers: number;
   readonly engine: EngineSetting;
+  /** Where the packet engine attaches. */
+  readonly interfaces: Interfaces;
   /** For routes that do not say. */
   readonly forward: ForwardMode;
   readonly accessLog: ConfigFile["accessLog"];

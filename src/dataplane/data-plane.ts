@@ -16,6 +16,18 @@ export interface DataPlaneHooks {
   drained(): void;
 }
 
+/** What is fixed for the life of a data plane. */
+export interface DataPlaneOptions {
+  /** The load table, on shared memory. */
+  readonly load: Int32Array;
+  /** The largest `limits.headerBytes` that will be applied. */
+  readonly headerBytes: number;
+  /** `packet` needs an open packet engine. */
+  readonly engine: "copy" | "packet";
+  /** Number of the worker, from 0. */
+  readonly worker: number;
+}
+
 /** Slots fit here for every pool: the load table has no more. */
 const MAX_CANDIDATES = 4096;
 
@@ -27,12 +39,8 @@ export class DataPlane {
   private readonly headBytes: Buffer;
   private readonly headIndex = new Int32Array(HEAD_INDEX_CELLS);
 
-  /**
-   * @param load the load table, on shared memory
-   * @param headerBytes the largest `limits.headerBytes` that will be applied
-   * @throws LongspliceError as `loadAddon` does
-   */
-  constructor(load: Int32Array, headerBytes: number, hooks: DataPlaneHooks) {
+  /** @throws LongspliceError as `loadAddon` does */
+  constructor({ load, headerBytes, engine, worker }: DataPlaneOptions, hooks: DataPlaneHooks) {
     // A head's parts are never longer than the head; the client's address comes on top.
     this.headBytes = Buffer.alloc(headerBytes + 64);
     this.head = new HeadView(this.headBytes, this.headIndex);
@@ -42,6 +50,8 @@ export class DataPlane {
       headBytes: this.headBytes,
       headIndex: this.headIndex,
       candidates,
+      engine,
+      worker,
       idSeed: randomBytes(8).readBigUInt64LE(),
       onSelect: () => hooks.select(this.head, candidates),
       onDone: hooks.done,

@@ -1,5 +1,5 @@
 /** The typed face of the addon: the only place that loads it. */
-export { DataPlane, type DataPlaneHooks } from "./data-plane.js";
+export { DataPlane, type DataPlaneHooks, type DataPlaneOptions } from "./data-plane.js";
 export { type HeadView, MAX_NEEDED_HEADERS } from "./head-view.js";
 export {
   closeListener,
@@ -20,5 +20,15 @@ export {
   type NativeSnapshot,
   type NativeStats,
   NO_BACKEND,
+  type PacketEngineOptions,
+  type PacketEngineResult,
+  type PacketInterfaces,
 } from "./native.js";
+export {
+  closePacketEngine,
+  openPacketEngine,
+  packetCounters,
+  refreshPacketEngine,
+} from "./packet-engine.js";
+export { type Carrier, planRoute } from "./planner.js";
 export { type DoctorReport, type EngineReport, probe } from "./probe.js";

@@ -23,6 +23,8 @@ export interface NativeRoute {
   /** Names the route in the counters; the same label has the same id for the life of the process. */
   readonly id: number;
   readonly label: string;
+  /** After the first request of a connection the packet engine carries it until it ends, if it can. */
+  readonly forwardConnection: boolean;
   readonly requestHeaders: NativeHeaderEdits;
   readonly responseHeaders: NativeHeaderEdits;
 }
@@ -100,9 +102,17 @@ export interface NativeStats {
     readonly accepted: number;
     readonly active: number;
   }[];
+  /** Who moves the bytes that pass through user space. */
   readonly engine: string;
   readonly bytesDownstream: number;
   readonly bytesUpstream: number;
+  /** TCP payload that links carried past user space. */
+  readonly packetBytesDownstream: number;
+  readonly packetBytesUpstream: number;
+  /** Connections that the packet engine should have carried and could not, by reason. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+  /** Links that stand now (`active`), and by the other words how many have ended in that way. */
+  readonly links: { readonly active: number; readonly [end: string]: number };
   readonly retries: number;
   readonly idleUpstream: number;
   readonly requestSeconds: NativeHistogram;
@@ -117,6 +127,10 @@ export interface NativeWorkerOptions {
   readonly headIndex: Int32Array;
   /** Cell 0: how many; then the slots of the candidates. */
   readonly candidates: Int32Array;
+  /** `packet` needs `openPacketEngine` before. */
+  readonly engine: "copy" | "packet";
+  /** Number of the worker, from 0 and below the `workers` of `openPacketEngine`. */
+  readonly worker: number;
   /** Request ids of two workers differ when their seeds do. */
   readonly idSeed: bigint;
   /** Returns the chosen slot, `NO_BACKEND` or `DECISION_PENDING`. */
@@ -158,6 +172,37 @@ export interface NativeAddress {
   readonly path: string;
 }
 
+/** What the packet engine needs to know at its start. */
+export interface PacketEngineOptions {
+  /** Where it attaches; `auto`: lo and every interface by which connections can come and go. */
+  readonly interfaces: "auto" | readonly string[];
+  /** How many workers will use it. */
+  readonly workers: number;
+}
+
+/** Whether the packet engine can be used here, or why not. */
+export type PacketEngineResult =
+  /** `interfaces`: where it is attached now. */
+  | {
+      readonly status: "loaded";
+      readonly hooks: "tcx" | "clsact";
+      readonly interfaces: readonly string[];
+    }
+  /** `kernel`: the oldest version that would do. */
+  | { readonly status: "unsupported"; readonly kernel: string; readonly detail: string }
+  /** `capability`: what this process lacks. */
+  | { readonly status: "denied"; readonly capability: string; readonly detail: string }
+  /** `detail`: the end of what the kernel said. */
+  | { readonly status: "failed"; readonly detail: string }
+  /** The addon was built where there was no compiler or library for BPF. */
+  | { readonly status: "not-built"; readonly detail: string };
+
+/** Where the packet engine is attached, and what kept it from somewhere else; empty if nothing did. */
+export interface PacketInterfaces {
+  readonly interfaces: readonly string[];
+  readonly error: string;
+}
+
 /** What the addon exports. */
 export interface NativeAddon {
   readonly Worker: new (options: NativeWorkerOptions) => NativeWorker;
@@ -170,6 +215,15 @@ export interface NativeAddon {
   raiseFileLimit(): number;
   /** The most sockets of clients and backends that the process may have, besides what snapshots say. */
   setSocketLimit(descriptors: number): void;
+  /** Loads and attaches the packet engine of the process, which has at most one. */
+  openPacketEngine(options: PacketEngineOptions): PacketEngineResult;
+  /** Loads and attaches it to all interfaces as `openPacketEngine` does, and takes it away again at once. */
+  probePacketEngine(): PacketEngineResult;
+  /** Attaches to interfaces that are new, and forgets those that are gone. */
+  refreshPacketEngine(): PacketInterfaces;
+  /** Since it was opened, by the names of LS_COUNTERS in native/bpf/include/abi.h. */
+  packetCounters(): Record<string, number>;
+  closePacketEngine(): void;
   /** Why RE2 refuses a pattern, or null. */
   regexError(pattern: string): string | null;
   /** Index of the route that a head leads to, or -1. */

@@ -2,11 +2,14 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { LongspliceError } from "../errors/index.js";
 import { loadAddon } from "./native.js";
+import { explainUnusable } from "./packet-engine.js";
 
 /** Whether an engine can be used here, or why not and what would help. */
 export interface EngineReport {
   readonly name: string;
   readonly usable: boolean;
+  /** By which hooks of the kernel the packet engine attaches. */
+  readonly hooks?: "tcx" | "clsact";
   readonly reason?: string;
   readonly remedy?: string;
 }
@@ -22,7 +25,7 @@ export interface DoctorReport {
   readonly limits: readonly { readonly name: string; readonly value: string; readonly advice?: string }[];
 }
 
-/** Bit numbers of linux/capability.h that the engines to come, and low ports, need. */
+/** Bit numbers of linux/capability.h that the packet engine and low ports need. */
 const CAPABILITIES = {
   CAP_NET_BIND_SERVICE: 10,
   CAP_NET_ADMIN: 12,
@@ -65,21 +68,24 @@ function probeAddon(): AddonFinding {
 }
 
 function engines(addon: AddonFinding): EngineReport[] {
-  const copy: EngineReport = addon.ok
-    ? { name: "copy", usable: true }
-    : {
-        name: "copy",
-        usable: false,
-        reason: "the native addon cannot be loaded",
-        ...(addon.remedy === undefined ? {} : { remedy: addon.remedy }),
-      };
-  const later = ["pipe", "sockmap", "packet"].map((name) => ({
+  const later = ["pipe", "sockmap"].map((name): EngineReport => {
+    return { name, usable: false, reason: "not in this version", remedy: "use engine: copy or packet" };
+  });
+  if (addon.ok) return [{ name: "copy", usable: true }, ...later, packet()];
+  const unusable = (name: string): EngineReport => ({
     name,
     usable: false,
-    reason: "not in this version",
-    remedy: "use engine: auto, which takes copy",
-  }));
-  return [copy, ...later];
+    reason: "the native addon cannot be loaded",
+    ...(addon.remedy === undefined ? {} : { remedy: addon.remedy }),
+  });
+  return [unusable("copy"), ...later, unusable("packet")];
+}
+
+function packet(): EngineReport {
+  const result = loadAddon().probePacketEngine();
+  return result.status === "loaded"
+    ? { name: "packet", usable: true, hooks: result.hooks }
+    : { name: "packet", usable: false, ...explainUnusable(result) };
 }
 
 function capabilities(): DoctorReport["capabilities"] {

@@ -88,8 +88,9 @@ export const errorCatalog = {
   },
   LS_CONFIG_CONFLICT: {
     summary: "two settings exclude each other",
-    cause: "For example a match with both path and pathRegex.",
-    remedy: "Keep one of the two; to match either, write two routes.",
+    cause:
+      "For example a match with both path and pathRegex, or response headers on a route that forwards by connection.",
+    remedy: "Keep one of the two; to have either, write two routes.",
     exit: 1,
   },
   LS_CONFIG_HEADER: {
@@ -200,6 +201,14 @@ export const errorCatalog = {
     summary: "the native addon is missing or cannot be loaded",
     cause: "It was not built, or was built for another Node.js, C library or processor.",
     remedy: "Run `npm run build` with the Node.js that runs longsplice; `longsplice doctor` says more.",
+    exit: 2,
+  },
+  LS_ENGINE_UNAVAILABLE: {
+    summary: "the engine cannot be used here",
+    cause:
+      "The kernel is too old, refuses the programs or their place, the process lacks a capability, or the build lacks the engine.",
+    remedy:
+      "Do what the message says, or use engine: copy; `longsplice doctor` tells what each engine needs.",
     exit: 2,
   },
   LS_ADDRESS_UNRESOLVED: {

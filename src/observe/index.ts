@@ -14,6 +14,7 @@ export type {
   ByteCount,
   FallbackCount,
   HistogramSnapshot,
+  LinkEndCount,
   ListenerCount,
   MetricsSource,
   PolicyErrorCount,

@@ -6,6 +6,8 @@ export interface Observed {
   readonly backends: readonly BackendState[];
   /** Lines that the log of the process lost; those that a worker lost come on top. */
   readonly logDropped: number;
+  /** What the packet engine counted, by event. */
+  readonly packet: Readonly<Record<string, number>>;
 }
 
 /** One time series: its labels and its value. */
@@ -89,6 +91,27 @@ const traffic: readonly ValueMetric[] = [
     labels: ["from", "to", "reason"],
     series: ({ workers }) =>
       workers.fallbacks.map((f) => [{ from: f.from, to: f.to, reason: f.reason }, f.count]),
+  }),
+  value({
+    kind: "gauge",
+    name: "longsplice_links_active",
+    help: "Pairs of connections that the packet engine carries now.",
+    labels: [],
+    series: ({ workers }) => [[{}, workers.linksActive]],
+  }),
+  value({
+    kind: "counter",
+    name: "longsplice_links_total",
+    help: "Links that ended, and how.",
+    labels: ["end"],
+    series: ({ workers }) => workers.linksEnded.map(({ end, count }) => [{ end }, count]),
+  }),
+  value({
+    kind: "counter",
+    name: "longsplice_packet_total",
+    help: "What became of packets in the programs of the packet engine.",
+    labels: ["event"],
+    series: ({ packet }) => Object.entries(packet).map(([event, count]) => [{ event }, count]),
   }),
   value({
     kind: "counter",

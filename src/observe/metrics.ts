@@ -44,6 +44,7 @@ export class Metrics {
         workers,
         backends: this.#source.backends(),
         logDropped: this.#source.logDropped(),
+        packet: this.#source.packetCounters(),
       };
       return this.#registry.metrics();
     };

@@ -40,6 +40,12 @@ export interface FallbackCount {
   readonly count: number;
 }
 
+/** Links that ended alike; `end` is `finished`, `reset`, `idle` or `resumed`. */
+export interface LinkEndCount {
+  readonly end: string;
+  readonly count: number;
+}
+
 /** Calls of a pool's policies that went wrong; `kind` is `error`, `late` or `emptied`. */
 export interface PolicyErrorCount {
   readonly pool: string;
@@ -48,14 +54,17 @@ export interface PolicyErrorCount {
 }
 
 /**
- * The counters of one worker. All of them only grow, except `active` and `idleUpstream`: the last snapshot of a
- * worker that ended has to stay part of the sum, or counters would run backwards.
+ * The counters of one worker. All of them only grow, except `active`, `linksActive` and `idleUpstream`: the last snapshot
+ * of a worker that ended has to stay part of the sum, or counters would run backwards.
  */
 export interface WorkerSnapshot {
   readonly requests: readonly RequestCount[];
   readonly listeners: readonly ListenerCount[];
   readonly bytes: readonly ByteCount[];
   readonly fallbacks: readonly FallbackCount[];
+  /** Pairs of connections that the packet engine carries now. */
+  readonly linksActive: number;
+  readonly linksEnded: readonly LinkEndCount[];
   readonly requestSeconds: HistogramSnapshot;
   readonly decisionSeconds: HistogramSnapshot;
   readonly policyErrors: readonly PolicyErrorCount[];
@@ -89,6 +98,8 @@ export interface MetricsSource {
   backends(): readonly BackendState[];
   /** Lines that the log of the process lost (`Log.dropped`). */
   logDropped(): number;
+  /** What the packet engine counted, by event; empty while there is none. */
+  packetCounters(): Readonly<Record<string, number>>;
 }
 
 const SNAPSHOT_LIMIT_MS = 1000;
@@ -120,6 +131,8 @@ export function mergeSnapshots(all: readonly WorkerSnapshot[]): WorkerSnapshot {
     listeners: sumListeners(all.flatMap((s) => s.listeners)),
     bytes: sumCounts(all.flatMap((s) => s.bytes)),
     fallbacks: sumCounts(all.flatMap((s) => s.fallbacks)),
+    linksActive: all.reduce((sum, s) => sum + s.linksActive, 0),
+    linksEnded: sumCounts(all.flatMap((s) => s.linksEnded)),
     requestSeconds: mergeHistograms(all.map((s) => s.requestSeconds)),
     decisionSeconds: mergeHistograms(all.map((s) => s.decisionSeconds)),
     policyErrors: sumCounts(all.flatMap((s) => s.policyErrors)),

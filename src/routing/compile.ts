@@ -23,6 +23,7 @@ export function compileRoute(route: RouteSpec, context: CompileContext): NativeR
     pool: context.poolIndex(route.pool),
     id: context.routeId(route.label),
     label: route.label,
+    forwardConnection: route.forward === "connection",
     requestHeaders: compileEdits(route.setRequestHeaders, route.removeRequestHeaders),
     responseHeaders: compileEdits(route.setResponseHeaders, route.removeResponseHeaders),
   };

@@ -9,6 +9,7 @@ export function nameCounters(
   policies: readonly PolicyProblems[],
   names: Names,
 ): WorkerSnapshot {
+  const { active: linksActive, ...ended } = stats.links;
   return {
     requests: stats.requests.map(({ route, backend, code, count }) => {
       const { pool, address } = names.backend(backend);
@@ -18,8 +19,14 @@ export function nameCounters(
     bytes: [
       { engine: stats.engine, direction: "downstream", count: stats.bytesDownstream },
       { engine: stats.engine, direction: "upstream", count: stats.bytesUpstream },
+      { engine: "packet", direction: "downstream", count: stats.packetBytesDownstream },
+      { engine: "packet", direction: "upstream", count: stats.packetBytesUpstream },
     ],
-    fallbacks: [],
+    fallbacks: Object.entries(stats.fallbacks).map(([reason, count]) => {
+      return { from: "packet", to: "copy", reason, count };
+    }),
+    linksActive,
+    linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),
     requestSeconds: named(stats.requestSeconds),
     decisionSeconds: named(stats.decisionSeconds),
     policyErrors: policies.flatMap(({ pool, errors, late, emptied }) => [

@@ -29,6 +29,7 @@ export interface ListenerSocket {
 export interface WorkerBirth {
   readonly worker: number;
   readonly workers: number;
+  readonly engine: "copy" | "packet";
   readonly load: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];

@@ -1,9 +1,10 @@
 import type { Config } from "../config/index.js";
-import { limitConnections } from "../dataplane/index.js";
+import { limitConnections, planRoute } from "../dataplane/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
 import { ListenerSet } from "./listener-set.js";
 import { Names } from "./names.js";
+import { PacketEngine } from "./packet-engine.js";
 import { planWorkers, type ResolvedBackends, resolveBackends } from "./plan.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
@@ -22,6 +23,9 @@ export class Server {
   private readonly names = new Names();
   private readonly pools: Pools;
   private readonly workers: WorkerPool;
+  /** As at the start: a reload does not change it. */
+  private readonly engine: Config["engine"];
+  private packet: PacketEngine | null = null;
   private admin: Admin | null = null;
   private listeners: ListenerSet | null = null;
   private addresses: string[] = [];
@@ -34,12 +38,14 @@ export class Server {
     private config: Config,
     private readonly options: ServerOptions,
   ) {
+    this.engine = config.engine;
     const { logger } = options.log;
     this.pools = new Pools(this.table, [], {
       onHealth: (event) => logger.info({ ...event }, "backend health changed"),
     });
     this.workers = new WorkerPool({
       load: this.table.buffer,
+      engine: config.engine === "packet" ? "packet" : "copy",
       log: options.log,
       names: this.names,
       handOver: () => this.listeners?.handOver() ?? [],
@@ -68,6 +74,7 @@ export class Server {
     this.pools.apply(config.pools.values());
     this.resolved = resolved;
     const plan = planWorkers(config, this.generation, this.pools, this.names, resolved);
+    this.packet = PacketEngine.open(config, this.options.log.logger);
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
     await this.workers.start(plan, config.workers);
@@ -138,6 +145,7 @@ export class Server {
   async close(): Promise<void> {
     this.state = "draining";
     await this.workers.stop();
+    this.packet?.close();
     await this.listeners?.close();
     await this.admin?.close();
     this.pools.close();
@@ -148,6 +156,7 @@ export class Server {
       snapshot: () => this.workers.snapshots(),
       backends: () => this.pools.backends(),
       logDropped: () => this.options.log.dropped(),
+      packetCounters: () => this.packet?.counters() ?? {},
       changeBackend: (pool, address, action) => this.pools[action](pool, address),
       info: () => ({
         version,
@@ -155,12 +164,10 @@ export class Server {
         config: { file: this.options.configFile, generation: this.generation, loadedAt: this.loadedAt },
         workers: { configured: this.config.workers, alive: this.workers.alive },
         listeners: this.addresses,
-        routes: this.config.routes.map(({ label, pool }) => ({
-          label,
-          pool,
-          forward: "exchange",
-          engine: "copy",
-        })),
+        routes: this.config.routes.map(({ label, pool, forward }) => {
+          const carrier = planRoute({ engine: this.engine, forward });
+          return { label, pool, forward: carrier.forward, engine: carrier.engine };
+        }),
         pools: [...this.config.pools.values()].map(({ name, policy }) => ({
           name,
           policy: policy.map((each) => each.name),
@@ -172,6 +179,6 @@ export class Server {
 
 /** The keys that a reload cannot change. */
 function needsRestart(before: Config, after: Config): string[] {
-  const keys = ["listeners", "admin", "workers", "logLevel"] as const;
+  const keys = ["listeners", "admin", "workers", "engine", "interfaces", "logLevel"] as const;
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

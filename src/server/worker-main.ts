@@ -17,13 +17,18 @@ const policies = new WorkerPolicies({
   log: (level, message, fields) =>
     post({ kind: "log", level, message, ...(fields === undefined ? {} : { fields }) }),
 });
-const dataPlane: DataPlane = new DataPlane(load, birth.plan.snapshot.limits.headerBytes, {
-  select: (head, candidates) => policies.select(head, candidates, dataPlane),
-  done: (...report) => policies.done(...report),
-  accessLog: (lines) => post({ kind: "access", lines }, [lines.buffer]),
-  log: (level, message) => post({ kind: "log", level, message }),
-  drained: () => post({ kind: "drained" }),
-});
+const { engine, worker } = birth;
+const { headerBytes } = birth.plan.snapshot.limits;
+const dataPlane: DataPlane = new DataPlane(
+  { load, headerBytes, engine, worker },
+  {
+    select: (head, candidates) => policies.select(head, candidates, dataPlane),
+    done: (...report) => policies.done(...report),
+    accessLog: (lines) => post({ kind: "access", lines }, [lines.buffer]),
+    log: (level, message) => post({ kind: "log", level, message }),
+    drained: () => post({ kind: "drained" }),
+  },
+);
 
 async function apply(plan: WorkerPlan): Promise<void> {
   const pools = await policies.apply(plan);

@@ -9,6 +9,7 @@ import type { Names } from "./names.js";
 /** What the pool of workers needs of the server. */
 export interface WorkerPoolOptions {
   readonly load: SharedArrayBuffer;
+  readonly engine: "copy" | "packet";
   readonly log: Log;
   readonly names: Names;
   /** Listening sockets for one worker, which become that worker's. */
@@ -154,8 +155,9 @@ export class WorkerPool {
   }
 
   private create(worker: number, plan: WorkerPlan, workers: number): WorkerThread {
+    const { load, engine } = this.options;
     const listeners = this.options.handOver();
-    const birth: WorkerBirth = { worker, workers, load: this.options.load, plan, listeners };
+    const birth: WorkerBirth = { worker, workers, engine, load, plan, listeners };
     return new WorkerThread(worker, birth, this.options.log, (error) => this.crashed(worker, error));
   }
 
@@ -250,5 +252,5 @@ async function within<T>(limitMs: number, promise: Promise<T>, otherwise: T): Pr
 /** What an ended worker counted stays; what it held open is gone. */
 function withoutGauges(snapshot: WorkerSnapshot): WorkerSnapshot {
   const listeners = snapshot.listeners.map((listener) => ({ ...listener, active: 0 }));
-  return { ...snapshot, listeners, idleUpstream: 0 };
+  return { ...snapshot, listeners, linksActive: 0, idleUpstream: 0 };
 }

@@ -11,6 +11,7 @@ function snapshotOf(matches: readonly RouteSpec["match"][]) {
       {
         match,
         pool: "p",
+        forward: "auto",
         label: String(index),
         setRequestHeaders: [],
         removeRequestHeaders: [],

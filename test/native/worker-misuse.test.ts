@@ -11,6 +11,8 @@ function options() {
     headIndex: new Int32Array(128),
     candidates: new Int32Array(17),
     idSeed: 1n,
+    engine: "copy" as const,
+    worker: 0,
     onSelect: () => -1,
     onDone: () => {},
     onAccessLog: () => {},

@@ -2,12 +2,13 @@ import { expect, test } from "vitest";
 import type { TargetName } from "../../bench/cells.js";
 import { parseAutocannon, parseWrk } from "../../bench/load/load.js";
 import type { Round } from "../../bench/measure.js";
+import { histogramOf, metricValue } from "../../bench/metrics.js";
 import { logTicks, ratioPlot, shortNumber, throughputPlot } from "../../bench/plot.js";
 import { countFailures, markdown, type Results } from "../../bench/report.js";
-import { type CellResult, compare, summarize } from "../../bench/run-cells.js";
-import { costOf, parseResident } from "../../bench/scenarios/idle.js";
-import { histogramOf, metricValue } from "../../bench/scenarios/metrics.js";
+import { type CellResult, compare, summarize, surchargesOf } from "../../bench/run-cells.js";
+import { connectionsWithin, costOf, parseResident } from "../../bench/scenarios/resident.js";
 import { verdict } from "../../bench/scenarios/workers.js";
+import { growthOf, parsePacketCounts, splicingFailure } from "../../bench/splicing.js";
 
 const round = (requestsPerSecond: number, more: Partial<Round> = {}): Round => ({
   seconds: 1,
@@ -20,6 +21,7 @@ const round = (requestsPerSecond: number, more: Partial<Round> = {}): Round => (
   requestsPerSecond,
   cpuMicros: 1e6 / requestsPerSecond,
   cpu: { busy: 1, steal: 0, total: 2, proxy: 0.5, origin: 0.2 },
+  packet: null,
   failed: null,
   ...more,
 });
@@ -29,10 +31,18 @@ function cellOf(size: number, rounds: Partial<Record<TargetName, Round[]>>): Cel
   return {
     id: `x/${size}`,
     group: "loopback/close/wrk/native",
-    cell: { topology: "loopback", mode: "close", size, load: "wrk", origin: "native" },
-    connections: 64,
+    cell: {
+      programme: "general",
+      topology: "loopback",
+      mode: "close",
+      size,
+      load: "wrk",
+      origin: "native",
+      connections: 48,
+    },
     targets,
     comparisons: compare(targets),
+    surcharges: surchargesOf(targets),
   };
 }
 
@@ -61,6 +71,7 @@ const results = (cells: CellResult[]): Results => ({
   plan: {
     cells: [],
     scenarios: [],
+    targets: ["direct", "longsplice"],
     rounds: 3,
     seconds: 1,
     warmEachRound: true,
@@ -117,6 +128,42 @@ test("longsplice is compared with every target that has numbers", () => {
   expect(good.comparisons[1]?.cpuMicros.ofMedians).toBeCloseTo(0.5);
 });
 
+const spliced = cellOf(128, {
+  direct: [round(4000, { p99Micros: 1000 }), round(5000, { p99Micros: 2000 })],
+  splice: [round(3200, { p99Micros: 1500 }), round(4000, { p99Micros: 1500 })],
+  longsplice: [round(1600), round(2000)],
+});
+
+test("of the two subjects the first is compared with the second, and both with the others", () => {
+  const pairs = spliced.comparisons.map((one) => [one.of, one.with, one.requestsPerSecond.ofMedians]);
+  expect(pairs).toEqual([
+    ["splice", "direct", 0.8],
+    ["splice", "longsplice", 2],
+    ["longsplice", "direct", 0.4],
+  ]);
+});
+
+test("what a target adds to direct is a difference of CPU time and a ratio of latencies", () => {
+  const splice = spliced.surcharges.find(({ target }) => target === "splice");
+  // 250 and 200 us by request directly, 312.5 and 250 spliced.
+  expect(splice?.cpuMicros).toEqual({ ofMedians: 56.25, q1: 53.125, q3: 59.375 });
+  expect(splice?.p99Micros.ofMedians).toBe(1);
+  expect(spliced.surcharges.map(({ target }) => target)).toEqual(["splice", "longsplice"]);
+  const rows = markdown(results([spliced]), new Map()).split("\n");
+  expect(rows.find((row) => row.startsWith("| 128 B | splice "))).toMatch(
+    /1\.00 \(.*56\.3 \(53\.1 to 59\.4\)/,
+  );
+});
+
+test("nothing is beyond a direct connection that failed", () => {
+  const cell = cellOf(0, { direct: [round(1, { failed: "x" })], splice: [round(1)] });
+  expect(cell.surcharges).toEqual([]);
+});
+
+test("a target that did not start has the reason for a number", () => {
+  expect(summarize("splice", [], "no BPF here")).toMatchObject({ failed: "no BPF here", medians: null });
+});
+
 test("a target with a failed request has no number anywhere", () => {
   expect(broken.targets[1]).toMatchObject({ failed: "3 read errors", medians: null });
   expect(broken.comparisons).toEqual([]);
@@ -125,7 +172,7 @@ test("a target with a failed request has no number anywhere", () => {
   expect(text).not.toContain("7,777");
   expect(countFailures(results([good, broken]))).toBe(1);
   expect(throughputPlot("g", [broken])).not.toContain('class="longsplice');
-  expect(ratioPlot("g", [broken])).toBeUndefined();
+  expect(ratioPlot("g", [broken], "longsplice")).toBeUndefined();
 });
 
 test("the table has a row for each target and the ratios beside the others", () => {
@@ -144,7 +191,7 @@ test("the plots name what they show and draw every value", () => {
   expect(lines.match(/<circle /g)).toHaveLength(3);
   expect(lines).toContain(">requests per second</text>");
   expect(lines).toContain("prefers-color-scheme:dark");
-  const bars = ratioPlot("loopback/close/wrk/native", [good]) ?? "";
+  const bars = ratioPlot("loopback/close/wrk/native", [good], "longsplice") ?? "";
   expect(bars).toContain(">2.00</text>");
   expect(bars.match(/class="whisker"/g)).toHaveLength(2);
   expect(`${lines}${bars}`).not.toMatch(/NaN|undefined|Infinity/);
@@ -169,6 +216,33 @@ test("a cumulative histogram becomes counts by bucket", () => {
     'd_bucket{le="0.5"} 2\nd_bucket{le="1"} 5\nd_bucket{le="+Inf"} 6\nd_sum 4.5\nd_count 6\nother 1\n';
   expect(histogramOf(text, "d")).toEqual({ bounds: [0.5, 1], counts: [2, 3, 1], sum: 4.5, count: 6 });
   expect(() => metricValue(text, "gone")).toThrow("gone");
+});
+
+test("packets are counted by event and fallbacks by reason, each from one reading to the next", () => {
+  const text = (packets: number, copied: number) =>
+    `longsplice_packet_total{event="spliced"} ${packets}\nlongsplice_packet_total{event="icmp"} 4\n` +
+    `longsplice_engine_fallback_total{from="packet",to="copy",reason="mss"} ${copied}\nother{event="x"} 1\n`;
+  const [before, after] = [parsePacketCounts(text(10, 1)), parsePacketCounts(text(25, 3))];
+  expect(growthOf(before, after)).toEqual({ spliced: 15, "fallback: mss": 2 });
+  expect(growthOf({}, before)).toEqual({ spliced: 10, icmp: 4, "fallback: mss": 1 });
+});
+
+test("a round counts for the packet engine only if that did the work", () => {
+  expect(splicingFailure({ spliced: 100, resets: 3 }, 100, 8)).toBeNull();
+  expect(splicingFailure({ spliced: 99 }, 100, 8)).toContain("only 99 packets");
+  expect(splicingFailure({}, 100, 8)).toContain("only 0 packets");
+  expect(splicingFailure({ spliced: 200, bad_peer: 1 }, 100, 8)).toBe("1 x bad_peer");
+  expect(splicingFailure({ spliced: 200, "fallback: mss": 2 }, 100, 8)).toBe("2 x fallback: mss");
+});
+
+test("clients that leave when the time is over are none of the engine's failures", () => {
+  expect(splicingFailure({ spliced: 200, "fallback: half_closed": 8 }, 100, 8)).toBeNull();
+  expect(splicingFailure({ spliced: 200, "fallback: half_closed": 9 }, 100, 8)).toContain("half_closed");
+});
+
+test("a proxy holds half as many connections as it may have descriptors, less a reserve", () => {
+  expect(connectionsWithin(20_000)).toBe(9800);
+  expect(connectionsWithin(256)).toBeLessThan(1);
 });
 
 test("resident memory is in kilobytes in /proc", () => {

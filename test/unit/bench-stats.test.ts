@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { allCells, cellId, matches, quickCells, sizeText } from "../../bench/cells.js";
 import { cpuBetween, parseCpuTimes, parseProcessTimes } from "../../bench/cpu.js";
 import { failureOf } from "../../bench/measure.js";
-import { median, quantile, ratio } from "../../bench/stats.js";
+import { parsePlan } from "../../bench/options.js";
+import { difference, median, quantile, ratio } from "../../bench/stats.js";
 import { fillTemplate } from "../../bench/template.js";
 
 test("quantiles lie between their neighbours", () => {
@@ -26,7 +27,27 @@ test("a ratio tells the ratio of medians from that of the rounds", () => {
 
 test("rounds that are not pairs have no ratio", () => {
   expect(() => ratio([1, 2], [1])).toThrow(RangeError);
+  expect(() => difference([1, 2], [1])).toThrow(RangeError);
   expect(() => ratio([], [])).toThrow(RangeError);
+});
+
+test("a difference is that of the medians, with the quartiles round by round", () => {
+  expect(difference([12, 22, 33], [10, 20, 30])).toEqual({ ofMedians: 2, q1: 2, q3: 2.5 });
+});
+
+test("an argument for all cells replaces the connections of each", () => {
+  const connections = (...args: string[]) =>
+    new Set(parsePlan(args, true).cells.map((cell) => cell.connections));
+  expect(connections()).toEqual(new Set([16, 32, 64]));
+  expect(connections("--connections", "7")).toEqual(new Set([7]));
+});
+
+test("without root nothing of the packet engine is planned", () => {
+  const [root, user] = [parsePlan([], true), parsePlan([], false)];
+  expect(root.targets).toEqual(["direct", "splice", "longsplice", "haproxy", "nginx"]);
+  expect(root.scenarios).toEqual(expect.arrayContaining(["links", "link-setup"]));
+  expect(user.targets).toEqual(["direct", "longsplice", "haproxy", "nginx"]);
+  expect(user.scenarios).toEqual(["workers", "idle", "decision", "accesslog"]);
 });
 
 test("busy time has interrupts in it, but neither waiting nor what the hypervisor took", () => {
@@ -78,7 +99,12 @@ test("cells have unique names, and a pattern picks by a part or with stars", () 
   expect(ids.filter((id) => matches(id, "routed*128B"))).toEqual([
     "routed/keep-alive/wrk/native/128B",
     "routed/close/wrk/native/128B",
+    "packet/routed/keep-alive/wrk/native/128B",
+    "packet/routed/close/wrk/native/128B",
   ]);
+  const packet = allCells().filter((cell) => matches(cellId(cell), "packet"));
+  expect(packet).toHaveLength(8);
+  expect(new Set(packet.map(({ connections }) => connections))).toEqual(new Set([32]));
   expect(matches("a/b", "a.b")).toBe(false);
   expect(quickCells()).toHaveLength(4);
   expect([0, 128, 16_384, 1_048_576].map(sizeText)).toEqual(["0 B", "128 B", "16 KB", "1 MB"]);

@@ -88,9 +88,22 @@ describe("check", () => {
     expect(await run("check", "-c", fileWith(lines({ routes })), "--plan")).toBe(0);
     expect(stdout).toBe(
       "#  ROUTE    POOL  FORWARD   ENGINE  WHY\n" +
-        "0  a.com/x  web   exchange  copy    forward as configured; cheaper ways are not in this version\n" +
-        "1  *        web   exchange  copy    cheaper ways are not in this version\n",
+        "0  a.com/x  web   exchange  copy    as configured\n" +
+        "1  *        web   exchange  copy    auto: every request is seen\n",
     );
+  });
+
+  test("--plan names the engine that was asked for, and why a route does not get it", async () => {
+    const routes = "routes: [{ pool: web, match: { path: /x }, forward: connection }, { pool: web }]";
+    expect(await run("check", "-c", fileWith(lines({ routes, more: "engine: packet" })), "--plan")).toBe(0);
+    expect(stdout).toBe(
+      "#  ROUTE  POOL  FORWARD     ENGINE  WHY\n" +
+        "0  /x     web   connection  packet  as configured\n" +
+        "1  *      web   exchange    copy    packet carries forward: connection only\n",
+    );
+    stdout = "";
+    expect(await run("check", "-c", fileWith(lines({ routes })), "--plan")).toBe(0);
+    expect(stdout).toContain("0  /x     web   exchange  copy    connection needs engine: packet\n");
   });
 
   test("takes either --print or --plan, and needs a file", async () => {
@@ -105,14 +118,14 @@ describe("run", () => {
   test("serves what the file says, with the options of the command line over it", async () => {
     const file = fileWith(lines({ more: "workers: 1" }));
     const options =
-      "--workers 2 --admin :0 --engine copy --forward exchange --log-level warn --access-log json";
+      "--workers 2 --admin :0 --engine packet --forward connection --log-level warn --access-log json";
     expect(await run("run", "-c", file, ...options.split(" "))).toBe(0);
     expect(served!.configFile).toBe(file);
     expect(served!.config).toMatchObject({
       workers: 2,
       admin: { address: { port: 0 } },
-      engine: "copy",
-      forward: "exchange",
+      engine: "packet",
+      forward: "connection",
       logLevel: "warn",
       accessLog: "json",
     });
@@ -184,6 +197,26 @@ capabilities
 limits
   open files  1024  raise it
 `);
+  });
+
+  test("says by which hooks packets are carried, and shows all that a kernel said against it", async () => {
+    const engines = [
+      { name: "copy", usable: true },
+      { name: "packet", usable: true, hooks: "tcx" as const },
+    ];
+    system = { ...system, probe: async () => ({ ...report, engines }) };
+    await run("doctor");
+    expect(stdout).toContain("  ✓ copy    usable\n  ✓ packet  usable, by tcx hooks\n");
+    const refused = {
+      name: "packet",
+      usable: false,
+      reason: "refused: line 1\nline 2",
+      remedy: "Report it.",
+    };
+    system = { ...system, probe: async () => ({ ...report, engines: [refused] }) };
+    stdout = "";
+    await run("doctor");
+    expect(stdout).toContain("  ✗ packet  refused: line 1\n            line 2\n            Report it.\n");
   });
 
   test("uses colours on a terminal only", async () => {

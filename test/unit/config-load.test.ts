@@ -53,6 +53,7 @@ describe("a configuration", () => {
       limits: { headerBytes: 16_384, headers: 100, connections: 0, queue: 1024 },
       workers: Math.min(64, availableParallelism()),
       engine: "auto",
+      interfaces: "auto",
       forward: "auto",
       accessLog: "off",
       logLevel: "info",
@@ -86,6 +87,7 @@ limits: { headerBytes: 1MB, connections: 5, queue: 0 }
 workers: 3
 forwarded: { headers: forwarded, trust: 192.0.2.1 }
 engine: copy
+interfaces: [lo, eth0.12]
 accessLog: off
 logLevel: debug
 `);
@@ -136,6 +138,7 @@ logLevel: debug
     expect(config.timeouts).toMatchObject({ header: 60_000, drain: 0, connect: 3000 });
     expect(config.limits).toEqual({ headerBytes: 1_000_000, headers: 100, connections: 5, queue: 0 });
     expect(config).toMatchObject({ workers: 3, engine: "copy", accessLog: "off", logLevel: "debug" });
+    expect(config.interfaces).toEqual(["lo", "eth0.12"]);
   });
 
   test("may be JSON", async () => {
@@ -161,9 +164,10 @@ logLevel: debug
   });
 
   test("gives routes its own forward mode", async () => {
-    const routes = "routes: [{ pool: web, match: { path: /a } }, { pool: web, forward: auto }]";
-    const { config } = await load(lines({ routes, more: "forward: exchange" }));
-    expect(config.routes.map((route) => route.forward)).toEqual(["exchange", "auto"]);
+    const routes =
+      "routes: [{ pool: web, match: { path: /a } }, { pool: web, forward: auto, setResponseHeaders: { x: y } }]";
+    const { config } = await load(lines({ routes, more: "forward: connection\nengine: packet" }));
+    expect(config.routes.map((route) => route.forward)).toEqual(["connection", "auto"]);
   });
 
   test("finds policy files beside itself, and lets pools name what is in them", async () => {

@@ -300,16 +300,6 @@ const relations: Case[] = [
     "3:95: pools.web.policy[0].options.query: Invalid input: expected boolean, received number [LS_POLICY_OPTIONS]",
   ],
   [
-    "an engine that is not built",
-    more("engine: packet"),
-    "4:9: engine: the engine packet is not in this version, expected auto or copy [LS_CONFIG_NOT_BUILT]",
-  ],
-  [
-    "a forward mode that is not built",
-    route("forward: connection"),
-    "2:32: routes[0].forward: this version forwards by exchange only, not by connection; expected auto or exchange [LS_CONFIG_NOT_BUILT]",
-  ],
-  [
     "health checks of the original destination",
     "listeners: [{ address: 127.0.0.1:8080 }]\nroutes: [{ pool: web }]\npools: { web: { backends: [{ address: original-destination }], health: { path: / } } }",
     "3:64: pools.web.health: the original destination is not one place that could be checked, expected no health checks or other backends [LS_CONFIG_CONFLICT]",

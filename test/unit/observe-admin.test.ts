@@ -23,6 +23,8 @@ const worker: WorkerSnapshot = {
   listeners: [{ address: "127.0.0.1:8080", accepted: 3, active: 1 }],
   bytes: [],
   fallbacks: [],
+  linksActive: 0,
+  linksEnded: [],
   requestSeconds: histogram,
   decisionSeconds: histogram,
   policyErrors: [],
@@ -43,6 +45,7 @@ const source: AdminSource = {
   },
   backends: () => backends,
   logDropped: () => 0,
+  packetCounters: () => ({}),
   info: () => ({
     version: "1.2.3",
     state,

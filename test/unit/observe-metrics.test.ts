@@ -55,6 +55,11 @@ const worker: WorkerSnapshot = {
   listeners: [{ address: "127.0.0.1:8080", accepted: 10, active: 3 }],
   bytes: [{ engine: "copy", direction: "downstream", count: 1e12 }],
   fallbacks: [{ from: "packet", to: "copy", reason: "no-privilege", count: 1 }],
+  linksActive: 2,
+  linksEnded: [
+    { end: "finished", count: 7 },
+    { end: "idle", count: 1 },
+  ],
   requestSeconds: histogram,
   decisionSeconds: histogram,
   policyErrors: [{ pool: "api", kind: "threw", count: 4 }],
@@ -84,6 +89,7 @@ beforeEach(() => {
     snapshot: async () => workers,
     backends: () => states.map((health) => backend(`${health}:80`, health)),
     logDropped: () => 5,
+    packetCounters: () => ({ spliced: 1e9, bad_peer: 0 }),
   };
   metrics = new Metrics(source, "1.2.3");
 });
@@ -119,6 +125,9 @@ describe("the metrics", () => {
     expect(by(families.get("longsplice_requests_total"), "code")).toEqual({ "200": 10, "0": 4 });
     expect(by(families.get("longsplice_connections_active"), "listener")).toEqual({ "127.0.0.1:8080": 6 });
     expect(by(families.get("longsplice_forwarded_bytes_total"), "engine")).toEqual({ copy: 2e12 });
+    expect(families.get("longsplice_links_active")?.series[0]?.value).toBe(4);
+    expect(by(families.get("longsplice_links_total"), "end")).toEqual({ finished: 14, idle: 2 });
+    expect(by(families.get("longsplice_packet_total"), "event")).toEqual({ spliced: 1e9, bad_peer: 0 });
     expect(families.get("longsplice_upstream_idle")?.series[0]?.value).toBe(12);
     expect(families.get("longsplice_log_dropped_total")?.series[0]?.value).toBe(7);
   });
@@ -170,6 +179,7 @@ describe("the metrics", () => {
       },
       backends: () => [],
       logDropped: () => 0,
+      packetCounters: () => ({}),
     };
     const flaky = new Metrics(source, "1.2.3");
     await expect(flaky.text()).rejects.toThrow("worker 1 is gone");

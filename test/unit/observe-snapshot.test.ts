@@ -25,11 +25,20 @@ const row = (code: number, count: number, backend = "b:1") => ({
 describe("mergeSnapshots", () => {
   it("adds rows with equal labels and keeps the others", () => {
     const merged = mergeSnapshots([
-      snapshot({ requests: [row(200, 3), row(502, 1)], idleUpstream: 2, logDropped: 1 }),
-      snapshot({ requests: [row(200, 4), row(200, 5, "b:2")], idleUpstream: 3 }),
+      snapshot({ requests: [row(200, 3), row(502, 1)], idleUpstream: 2, logDropped: 1, linksActive: 4 }),
+      snapshot({ requests: [row(200, 4), row(200, 5, "b:2")], idleUpstream: 3, linksActive: 5 }),
     ]);
     expect(merged.requests).toEqual([row(200, 7), row(502, 1), row(200, 5, "b:2")]);
-    expect(merged).toMatchObject({ idleUpstream: 5, logDropped: 1 });
+    expect(merged).toMatchObject({ idleUpstream: 5, logDropped: 1, linksActive: 9 });
+  });
+
+  it("adds links that ended alike", () => {
+    const ended = (end: string, count: number) => snapshot({ linksEnded: [{ end, count }] });
+    const merged = mergeSnapshots([ended("idle", 1), ended("reset", 2), ended("idle", 3)]);
+    expect(merged.linksEnded).toEqual([
+      { end: "idle", count: 4 },
+      { end: "reset", count: 2 },
+    ]);
   });
 
   it("adds the connections of a listener", () => {
@@ -56,7 +65,12 @@ describe("mergeSnapshots", () => {
 
 describe("readSnapshot", () => {
   it("fails when a worker does not answer, and leaves no timer behind when one does", async () => {
-    const silent = { snapshot: () => new Promise<never>(() => {}), backends: () => [], logDropped: () => 0 };
+    const silent = {
+      snapshot: () => new Promise<never>(() => {}),
+      backends: () => [],
+      logDropped: () => 0,
+      packetCounters: () => ({}),
+    };
     await expect(readSnapshot(silent, 20)).rejects.toThrow("within 20 ms");
     const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     await readSnapshot({ ...silent, snapshot: async () => [] }, 60_000);

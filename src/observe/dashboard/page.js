@@ -273,13 +273,17 @@ function showRoutes({ routes }) {
   syncRows(byId("routes"), routes, (_, i) => i, row);
 }
 
-function showEngines({ totals }) {
-  const names = new Set([...totals.bytes.map((b) => b.engine), ...totals.fallbacks.map((f) => f.from)]);
+function showEngines({ routes, totals }) {
+  const moved = totals.bytes.filter((b) => b.count > 0);
+  // An engine that nobody asked for has nothing to show.
+  const names = new Set(
+    [...routes, ...moved].map((r) => r.engine).concat(totals.fallbacks.map((f) => f.from)),
+  );
   const engines = [...names].map((engine) => {
-    const moved = (direction) =>
-      totals.bytes.find((b) => b.engine === engine && b.direction === direction)?.count ?? 0;
+    const sum = (direction) =>
+      moved.find((b) => b.engine === engine && b.direction === direction)?.count ?? 0;
     const fallbacks = totals.fallbacks.filter((f) => f.from === engine);
-    return { engine, downstream: moved("downstream"), upstream: moved("upstream"), fallbacks };
+    return { engine, downstream: sum("downstream"), upstream: sum("upstream"), fallbacks };
   });
   const row = () =>
     textRow([

@@ -1,11 +1,18 @@
 /** Reads longsplice's own metrics. */
-import type { HistogramSnapshot } from "../../src/observe/snapshot.js";
+import { request } from "node:http";
+import { text } from "node:stream/consumers";
+import type { HistogramSnapshot } from "../src/observe/snapshot.js";
 
-/** @param admin host:port @returns the Prometheus text */
-export async function readMetrics(admin: string): Promise<string> {
-  const response = await fetch(`http://${admin}/metrics`);
-  if (!response.ok) throw new Error(`/metrics answered ${response.status}`);
-  return response.text();
+/** @param admin path of the admin socket @returns the Prometheus text */
+export function readMetrics(admin: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath: admin, path: "/metrics", agent: false }, (response) => {
+      if (response.statusCode === 200) text(response).then(resolve, reject);
+      else reject(new Error(`/metrics answered ${response.statusCode}`));
+    })
+      .once("error", reject)
+      .end();
+  });
 }
 
 /** The value of a metric without labels. @throws Error if it is not there */
@@ -33,4 +40,10 @@ export function histogramOf(metrics: string, name: string): HistogramSnapshot {
     sum: metricValue(metrics, `${name}_sum`),
     count: metricValue(metrics, `${name}_count`),
   };
+}
+
+/** The values of a metric with labels, by what stands between its braces. */
+export function labelledValues(metrics: string, name: string): Record<string, number> {
+  const series = metrics.matchAll(new RegExp(`^${name}\\{(.*)\\} (\\S+)$`, "gm"));
+  return Object.fromEntries([...series].map(([, labels = "", value]) => [labels, Number(value)]));
 }

@@ -1,0 +1,131 @@
+// What the programs in the kernel and the addon share: the layout of the maps. Included by C (-target bpf) and by C++;
+// both compilers assert the sizes, so a change that only one of them sees does not build.
+#ifndef LONGSPLICE_ABI_H
+#define LONGSPLICE_ABI_H
+
+#include <linux/types.h>
+
+// Local numbers are what a socket's own stack believes, real numbers what its remote end believes (docs/packet-engine.md).
+//   real_rcv = local_rcv + adv_in,  real_snd = local_snd + adv_out
+
+enum ls_state {
+  LS_LOCAL = 0,     // packets go to and come from the socket's own stack, moved by the advances
+  LS_LINKED = 1,    // packets go past it, to the remote end of the peer
+  LS_RESUMING = 2,  // somebody is finding out whether the link is quiet; packets are dropped and come again
+};
+
+enum ls_flags {
+  LS_TIMESTAMPS = 1,  // the connection negotiated RFC 7323 timestamps
+  LS_CLIENT = 2,      // the remote end is the client
+};
+
+// What became of the remote end's direction of the connection.
+enum ls_ends {
+  LS_FIN = 1,    // the remote end sent FIN; `fin_end` is behind it
+  LS_RESET = 2,  // the remote end sent RST
+  LS_OVER = 4,   // the link has ended, and its event was sent
+};
+
+// Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.
+struct ls_key {
+  __be32 local[4];
+  __be32 remote[4];
+  __be16 local_port;
+  __be16 remote_port;
+};
+
+// A parked socket. Three cache lines by who writes them and how often.
+struct ls_record {
+  // Written by user space before the state says `linked`; constant while it does.
+  __u32 state;
+  __u32 peer;       // index of the record at the other end of the link
+  __u32 delta_seq;  // packets that arrive here leave at the peer with seq + delta_seq ...
+  __u32 delta_ack;  // ... and ack + delta_ack
+  __u32 link_rcv;   // real number: what the remote end sent before it was taken by the socket's own stack
+  __u32 adv_in;
+  __u32 adv_out;
+  __u32 ts_advance;  // how far the timestamps last seen by the remote end are ahead of the stack's clock
+  __u32 local_rcv;   // rcv_nxt of the stack
+  __u32 local_snd;   // snd_nxt of the stack, counting what is about to be sent
+  __u32 ts_base;     // the stack's timestamp clock at ts_base_ns
+  __u32 ifindex;     // where the remote end is
+  __u8 flags;
+  __u8 remote_wscale;  // announced by the remote end
+  __u8 local_wscale;   // announced by the stack
+  __u8 family;         // AF_INET or AF_INET6
+  __u32 worker;        // index of the ring that gets its events
+  __u64 ts_base_ns;
+
+  struct ls_key key;
+  __u32 budget_end;  // real number: bytes from the remote end beyond it are not this link's business ...
+  __u32 has_budget;  // ... if this is set
+  __u32 spare[5];
+
+  // Written by the programs, for packets that arrive from the remote end.
+  __u32 seq_next;     // real: behind the last byte seen
+  __u32 ack_seen;     // real: highest acknowledgement
+  __u32 window;       // in bytes
+  __u32 local_acked;  // local: what the stack was told of acknowledgements
+  __u32 ts_delta;     // added to the remote end's TSval when ts_ready
+  __u32 ts_ready;
+  __u32 last_tsval;  // highest TSval that was sent to the remote end
+  __u32 ends;        // enum ls_ends
+  __u32 fin_end;     // real
+  __u32 status;      // HTTP status of the first response, when the remote end is a backend
+  __u64 status_ns;   // CLOCK_MONOTONIC
+  __u64 packets;
+  __u64 bytes;  // TCP payload
+};
+
+enum ls_event_kind {
+  LS_EVENT_FINISHED = 1,  // both ends sent FIN, and both were acknowledged
+  LS_EVENT_RESET = 2,
+};
+
+struct ls_event {
+  __u32 record;
+  __u32 kind;
+};
+
+// Every way out of the programs is counted. X(name, "what happened")
+#define LS_COUNTERS(X)                                                                    \
+  X(spliced, "packets that went from one end of a link to the other")                     \
+  X(split_acks, "acknowledgements that a parked socket's stack was told of")              \
+  X(local_in, "packets to a parked socket's own stack")                                   \
+  X(local_out, "packets from a parked socket's own stack")                                \
+  X(old_data, "retransmissions of what was received before the link")                     \
+  X(old_data_cut, "retransmissions that begin before the link and end behind its begin")  \
+  X(stack_acks, "acknowledgements of a parked socket's stack, brought up to date")        \
+  X(stack_data, "data that a parked socket's stack sent into its link")                   \
+  X(swallowed, "FIN and RST of a parked socket that died while it was linked")            \
+  X(resuming, "packets dropped because the link was being resumed")                       \
+  X(over_budget, "packets dropped because they are beyond the budget of the link")        \
+  X(reused, "new connections between addresses of an ended link")                         \
+  X(finished, "links that ended with FIN")                                                \
+  X(resets, "links that ended with RST")                                                  \
+  X(icmp, "ICMP errors that were passed on to the other end")                             \
+  X(lost_events, "events that found their ring full: the sweep finds the link instead")   \
+  X(bad_copy, "should never happen: a copy for the stack could not be cut to its header") \
+  X(bad_peer, "should never happen: a link without its other end")                        \
+  X(bad_packet, "should never happen: a packet that could not be rewritten")
+
+enum ls_counter {
+#define LS_COUNTER_ENUM(name, text) LS_COUNT_##name,
+  LS_COUNTERS(LS_COUNTER_ENUM)
+#undef LS_COUNTER_ENUM
+      LS_COUNTER_MAX
+};
+
+#ifdef __cplusplus
+#define LS_ASSERT static_assert
+#else
+#define LS_ASSERT _Static_assert
+#endif
+LS_ASSERT(sizeof(struct ls_key) == 36, "ls_key");
+LS_ASSERT(sizeof(struct ls_record) == 192, "ls_record");
+LS_ASSERT(__builtin_offsetof(struct ls_record, key) == 64, "the first line is what a link reads");
+LS_ASSERT(__builtin_offsetof(struct ls_record, seq_next) == 128, "the third line is what packets write");
+LS_ASSERT(sizeof(struct ls_event) == 8, "ls_event");
+#undef LS_ASSERT
+
+#endif

@@ -1,0 +1,80 @@
+// The maps, the counters and the events.
+#ifndef LONGSPLICE_STATE_BPF_H
+#define LONGSPLICE_STATE_BPF_H
+
+#include "packet.bpf.h"
+
+// Sizes are set by the loader.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, struct ls_key);
+  __type(value, __u32);
+} sockets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ls_record);
+} records SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, LS_COUNTER_MAX);
+  __type(key, __u32);
+  __type(value, __u64);
+} counters SEC(".maps");
+
+struct ring {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 65536);
+};
+
+// One ring for each worker.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __array(values, struct ring);
+} rings SEC(".maps");
+
+// Packets that a program sends on pass other programs of ours on their way. tc_index tells those what was done; a mark
+// would take part in the routing, and in the rules of others. Different for each process.
+const volatile __u16 translated = 1;  // let it pass
+const volatile __u16 stack_copy = 2;  // what remains for the parked socket's stack is its header
+
+static __always_inline void count(__u32 counter) {
+  __u64* value = bpf_map_lookup_elem(&counters, &counter);
+  if (value) *value += 1;
+}
+
+static __always_inline void tell(const struct ls_record* r, __u32 index, __u32 kind) {
+  const __u32 worker = r->worker;
+  void* ring = bpf_map_lookup_elem(&rings, &worker);
+  struct ls_event event = {.record = index, .kind = kind};
+  if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), 0) < 0) count(LS_COUNT_lost_events);
+}
+
+static __always_inline __u32 state_of(const struct ls_record* r) { return *(const volatile __u32*)&r->state; }
+
+// The first to end a link tells it.
+static __always_inline void end_link(struct ls_record* r, struct ls_record* peer, __u32 index, __u32 kind) {
+  if (__sync_fetch_and_or(&r->ends, LS_OVER) & LS_OVER) return;
+  if (__sync_fetch_and_or(&peer->ends, LS_OVER) & LS_OVER) return;
+  count(kind == LS_EVENT_RESET ? LS_COUNT_resets : LS_COUNT_finished);
+  tell(r, index, kind);
+}
+
+// Raises a number that only grows. Packets of one direction can be on two processors at once.
+static __always_inline void raise(__u32* number, __u32 to) {
+  for (int i = 0; i < 4; i++) {
+    const __u32 now = *(volatile __u32*)number;
+    if (!after(to, now)) return;
+    if (__sync_val_compare_and_swap(number, now, to) == now) return;
+  }
+}
+
+#endif

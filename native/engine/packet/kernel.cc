@@ -1,0 +1,141 @@
+#include "kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+// The compiled programs (native/bpf/embed.cjs).
+extern "C" {
+extern const unsigned char longsplice_splice_bpf[];
+extern const unsigned char longsplice_splice_bpf_end[];
+}
+namespace longsplice::packet {
+
+namespace {
+
+// Two for each link, those of ended links included while their addresses may still be answered for.
+constexpr uint32_t kRecords = 128 * 1024;
+constexpr uint32_t kRingBytes = 64 * 1024;
+constexpr size_t kLogShown = 2000;
+
+// What libbpf says goes into the result, not to stderr.
+thread_local std::string* messages = nullptr;
+int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG || messages == nullptr) return 0;
+  char line[1024];
+  vsnprintf(line, sizeof line, format, arguments);
+  *messages += line;
+  return 0;
+}
+
+std::string last_of(const std::string& text) {
+  return text.size() <= kLogShown ? text : "..." + text.substr(text.size() - kLogShown);
+}
+
+std::string errno_text(const char* what) { return std::string(what) + ": " + strerror(errno); }
+
+}  // namespace
+
+LoadResult Kernel::load(uint32_t workers) {
+  std::string said;
+  messages = &said;
+  libbpf_set_print(keep_message);
+  std::unique_ptr<Kernel> kernel(new Kernel());
+  const std::string error = kernel->open(workers);
+  messages = nullptr;
+  if (error.empty()) return {LoadResult::Status::loaded, "", std::move(kernel)};
+  if (errno == EPERM || errno == EACCES) {
+    // The verifier's refusals have the same number as missing rights; they come with a log.
+    const bool verifier = said.find("processed") != said.npos;
+    if (!verifier) return {LoadResult::Status::denied, "CAP_BPF and CAP_NET_ADMIN (or root)", nullptr};
+  }
+  if (errno == ENOSYS || errno == ENOTSUP) return {LoadResult::Status::unsupported, "5.15", nullptr};
+  return {LoadResult::Status::failed, last_of(error + "\n" + said), nullptr};
+}
+
+// Returns what went wrong, with errno, or nothing.
+std::string Kernel::open(uint32_t workers) {
+  bpf_object_open_opts options{};
+  options.sz = sizeof options;
+  options.object_name = "longsplice";
+  const auto* begin = longsplice_splice_bpf;
+  const auto size = static_cast<size_t>(longsplice_splice_bpf_end - begin);
+  object_ = bpf_object__open_mem(begin, size, &options);
+  if (object_ == nullptr) return errno_text("opening the programs");
+
+  bpf_map* sockets = bpf_object__find_map_by_name(object_, "sockets");
+  bpf_map* records = bpf_object__find_map_by_name(object_, "records");
+  bpf_map* rings = bpf_object__find_map_by_name(object_, "rings");
+  bpf_map__set_max_entries(sockets, kRecords);
+  bpf_map__set_max_entries(records, kRecords);
+  bpf_map__set_max_entries(rings, workers);
+
+  // Two processes must not take each other's packets for their own; 0 is what packets have that nobody touched.
+  uint16_t tags[2] = {};
+  while (tags[0] == 0 || tags[1] == 0 || tags[0] == tags[1]) {
+    if (getrandom(tags, sizeof tags, 0) < 0) return errno_text("getrandom");
+  }
+  bpf_map* constants = nullptr;
+  bpf_object__for_each_map(constants, object_) {
+    if (strstr(bpf_map__name(constants), ".rodata") == nullptr) continue;
+    size_t length = 0;
+    const auto* initial = static_cast<const char*>(bpf_map__initial_value(constants, &length));
+    std::string value(initial, length);
+    memcpy(value.data(), tags, std::min(length, sizeof tags));
+    bpf_map__set_initial_value(constants, value.data(), length);
+  }
+  if (bpf_object__load(object_) != 0) return errno_text("loading the programs");
+
+  sockets_ = bpf_map__fd(sockets);
+  counters_ = bpf_object__find_map_fd_by_name(object_, "counters");
+  for (uint32_t worker = 0; worker < workers; worker++) {
+    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, kRingBytes, nullptr);
+    if (ring < 0) return errno_text("creating a ring");
+    rings_.push_back(ring);
+    if (bpf_map_update_elem(bpf_map__fd(rings), &worker, &ring, BPF_ANY) != 0) return errno_text("a ring");
+  }
+  const size_t bytes = size_t{kRecords} * sizeof(ls_record);
+  void* shared = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(records), 0);
+  if (shared == MAP_FAILED) return errno_text("mapping the records");
+  records_ = static_cast<ls_record*>(shared);
+  record_count_ = kRecords;
+  return "";
+}
+
+Kernel::~Kernel() {
+  if (records_ != nullptr) munmap(records_, size_t{record_count_} * sizeof(ls_record));
+  for (const int ring : rings_) close(ring);
+  bpf_object__close(object_);
+}
+
+int Kernel::program(const char* name) const {
+  return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
+}
+
+std::vector<uint64_t> Kernel::counters() const {
+  const auto processors = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
+  std::vector<uint64_t> each(processors);
+  std::vector<uint64_t> sums(LS_COUNTER_MAX);
+  for (uint32_t counter = 0; counter < LS_COUNTER_MAX; counter++) {
+    if (bpf_map_lookup_elem(counters_, &counter, each.data()) != 0) continue;
+    for (const uint64_t value : each) sums[counter] += value;
+  }
+  return sums;
+}
+
+const char* Kernel::counter_name(uint32_t counter) {
+  static constexpr const char* kNames[] = {
+#define LS_COUNTER_NAME(name, text) #name,
+      LS_COUNTERS(LS_COUNTER_NAME)
+#undef LS_COUNTER_NAME
+  };
+  return kNames[counter];
+}
+
+}  // namespace longsplice::packet

@@ -1,0 +1,121 @@
+#include "socket_facts.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+namespace longsplice::packet {
+
+namespace {
+
+// linux/tcp.h of Debian 12, whose kernel has had it since 4.9, does not name it.
+constexpr int kRepairOffNoProbe = -1;
+constexpr uint8_t kEstablished = 1;  // TCP_ESTABLISHED
+
+template <typename T>
+bool get(int fd, int option, T& value) {
+  socklen_t length = sizeof value;
+  return getsockopt(fd, IPPROTO_TCP, option, &value, &length) == 0;
+}
+
+bool set(int fd, int option, int value) {
+  return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value) == 0;
+}
+
+uint32_t segment_of(const tcp_info& info) {
+  constexpr uint32_t kTimestampBytes = 12;
+  return info.tcpi_snd_mss + ((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0);
+}
+
+// In repair mode the kernel tells its numbers. It does not stop the socket meanwhile, so this must be short.
+bool read_numbers(int fd, SocketFacts& facts) {
+  if (!set(fd, TCP_REPAIR, 1)) return false;
+  const bool read = set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.snd) &&
+                    set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.rcv) &&
+                    get(fd, TCP_MAXSEG, facts.mss_clamp);
+  const bool left = set(fd, TCP_REPAIR, kRepairOffNoProbe);
+  // Leaving repair mode takes away the reuse flag, and a listener could not bind the address any more.
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  return read && left;
+}
+
+void copy_address(__be32 to[4], in_port_t& port, const SocketAddress& address) {
+  if (address.family() == AF_INET6) {
+    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(address.get());
+    memcpy(to, &in6->sin6_addr, 16);
+    port = in6->sin6_port;
+    return;
+  }
+  const auto* in4 = reinterpret_cast<const sockaddr_in*>(address.get());
+  to[0] = to[1] = 0;
+  to[2] = htonl(0xffff);
+  to[3] = in4->sin_addr.s_addr;
+  port = in4->sin_port;
+}
+
+}  // namespace
+
+bool read_facts(int fd, SocketFacts& facts) {
+  facts.local = SocketAddress::local_of(fd);
+  facts.remote = SocketAddress::peer_of(fd);
+  tcp_info info{};
+  if (!get(fd, TCP_INFO, info)) return false;
+  if (!read_numbers(fd, facts)) return false;
+  int unread = 0, unacked = 0;
+  if (ioctl(fd, SIOCINQ, &unread) != 0 || ioctl(fd, SIOCOUTQ, &unacked) != 0) return false;
+  facts.unread = static_cast<uint32_t>(unread);
+  facts.unacked = static_cast<uint32_t>(unacked);
+  facts.established = info.tcpi_state == kEstablished;
+  facts.options = info.tcpi_options;
+  facts.remote_wscale = info.tcpi_snd_wscale;
+  facts.local_wscale = info.tcpi_rcv_wscale;
+  facts.snd_wnd = info.tcpi_snd_wnd;
+  facts.advertised_mss = info.tcpi_advmss;
+  facts.path_mss = info.tcpi_pmtu - headers_of(facts.remote);
+  facts.segment = segment_of(info);
+  timespec now{};
+  if (!get(fd, TCP_TIMESTAMP, facts.ts_clock)) return false;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  facts.ts_clock_ns = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  return true;
+}
+
+void close_silently_later(int fd) { set(fd, TCP_REPAIR, 1); }
+
+void reset_on_close(int fd, bool reset) {
+  const linger option{reset ? 1 : 0, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
+}
+
+uint32_t segment_size(int fd) {
+  tcp_info info{};
+  if (!get(fd, TCP_INFO, info)) return 0;
+  return segment_of(info);
+}
+
+bool is_v4(const SocketAddress& address) {
+  if (address.family() != AF_INET6) return true;
+  return IN6_IS_ADDR_V4MAPPED(&reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr);
+}
+
+uint32_t headers_of(const SocketAddress& address) { return is_v4(address) ? 40 : 60; }
+
+bool has_packets(int fd) { return SocketAddress::local_of(fd).family() != AF_UNIX; }
+
+bool redirected(int fd) { return SocketAddress::original_destination_of(fd).has_value(); }
+
+ls_key key_of(const SocketAddress& local, const SocketAddress& remote) {
+  ls_key key{};
+  copy_address(key.local, key.local_port, local);
+  copy_address(key.remote, key.remote_port, remote);
+  return key;
+}
+
+}  // namespace longsplice::packet

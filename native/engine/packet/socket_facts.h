@@ -1,0 +1,54 @@
+// What a link must know of a connected TCP socket.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "../../bpf/include/abi.h"
+#include "../../core/address.h"
+
+namespace longsplice::packet {
+
+struct SocketFacts {
+  SocketAddress local;
+  SocketAddress remote;
+  uint32_t snd;      // the next byte that is written to it gets this number
+  uint32_t rcv;      // the next byte expected from the remote end
+  uint32_t unread;   // bytes in the receive queue
+  uint32_t unacked;  // bytes in the send queue
+  uint32_t snd_wnd;  // bytes
+  uint32_t ts_clock;
+  uint64_t ts_clock_ns;
+  uint32_t advertised_mss;
+  // What the remote end said that it takes (unless this socket was told to announce less: then at most that), what the
+  // path to it takes, and what is sent to it; all with the options that each segment has.
+  uint32_t mss_clamp;
+  uint32_t path_mss;
+  uint32_t segment;
+  uint8_t options;  // TCPI_OPT_*
+  uint8_t remote_wscale;
+  uint8_t local_wscale;
+  bool established;
+};
+
+// False (with errno) when the kernel does not tell. The socket is left as it was.
+bool read_facts(int fd, SocketFacts& facts);
+// The next close() sends nothing.
+void close_silently_later(int fd);
+// Whether close() ends the connection by RST.
+void reset_on_close(int fd, bool reset);
+// The segment size that the remote end may be sent.
+uint32_t segment_size(int fd);
+
+// Bytes of the IP and TCP headers, without options.
+uint32_t headers_of(const SocketAddress& address);
+// An IPv6 socket has IPv4 packets when its addresses are mapped.
+bool is_v4(const SocketAddress& address);
+// Of a Unix socket there are none.
+bool has_packets(int fd);
+// A packet filter changed where the client wanted to go: what the socket calls its address is not in the packets.
+bool redirected(int fd);
+
+ls_key key_of(const SocketAddress& local, const SocketAddress& remote);
+
+}  // namespace longsplice::packet

@@ -1,0 +1,30 @@
+/** How the exchanges of a route are carried, and why not otherwise. */
+export interface Carrier {
+  /** What user space sees of them. */
+  readonly forward: "exchange" | "connection";
+  /** Who moves the bytes. */
+  readonly engine: "copy" | "packet";
+  /** For people, in a few words. */
+  readonly why: string;
+}
+
+/** What is asked for: engine and forward mode as the configuration has them. */
+export interface Asked {
+  readonly engine: string;
+  readonly forward: string;
+}
+
+/**
+ * Decides how a route is carried. `auto` takes what sees everything: later requests of a connection that the packet engine
+ * carries are seen by nobody, so that must be asked for, twice.
+ */
+export function planRoute({ engine, forward }: Asked): Carrier {
+  if (forward === "connection") {
+    if (engine === "packet") return { forward, engine, why: "as configured" };
+    return { forward: "exchange", engine: "copy", why: "connection needs engine: packet" };
+  }
+  const exchange = { forward: "exchange", engine: "copy" } as const;
+  if (engine === "packet") return { ...exchange, why: "packet carries forward: connection only" };
+  if (forward === "exchange") return { ...exchange, why: "as configured" };
+  return { ...exchange, why: "auto: every request is seen" };
+}

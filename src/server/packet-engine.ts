@@ -1,0 +1,83 @@
+import type { Config } from "../config/index.js";
+import {
+  closePacketEngine,
+  openPacketEngine,
+  type PacketInterfaces,
+  packetCounters,
+  refreshPacketEngine,
+} from "../dataplane/index.js";
+import type { Log } from "../observe/index.js";
+
+/** How long a new interface may go unnoticed. */
+const REFRESH_MS = 1000;
+
+/** The addon's part of it; tests put something else in its place. */
+export interface PacketEngineCalls {
+  readonly open: typeof openPacketEngine;
+  readonly refresh: typeof refreshPacketEngine;
+  readonly counters: typeof packetCounters;
+  readonly close: typeof closePacketEngine;
+}
+
+const addon: PacketEngineCalls = {
+  open: openPacketEngine,
+  refresh: refreshPacketEngine,
+  counters: packetCounters,
+  close: closePacketEngine,
+};
+
+/** The packet engine of the process, and the log's knowledge of where it is attached. */
+export class PacketEngine {
+  private readonly timer: NodeJS.Timeout;
+  private isOpen = true;
+
+  private constructor(
+    private known: PacketInterfaces,
+    private readonly logger: Log["logger"],
+    private readonly calls: PacketEngineCalls,
+  ) {
+    this.timer = setInterval(() => this.refresh(), REFRESH_MS).unref();
+  }
+
+  /**
+   * Loads and attaches it for all workers, if the configuration asks for it.
+   * @throws LongspliceError LS_ENGINE_UNAVAILABLE
+   */
+  static open(
+    config: Pick<Config, "engine" | "interfaces" | "workers">,
+    logger: Log["logger"],
+    calls: PacketEngineCalls = addon,
+  ): PacketEngine | null {
+    const { engine, interfaces, workers } = config;
+    if (engine !== "packet") return null;
+    const loaded = calls.open({ interfaces, workers });
+    logger.info({ hooks: loaded.hooks, interfaces: loaded.interfaces }, "packet engine attached");
+    return new PacketEngine({ interfaces: loaded.interfaces, error: "" }, logger, calls);
+  }
+
+  /** What became of packets, by event; nothing once it is closed. */
+  counters(): Readonly<Record<string, number>> {
+    return this.isOpen ? this.calls.counters() : {};
+  }
+
+  /** Detaches and unloads. May be called again. */
+  close(): void {
+    clearInterval(this.timer);
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.calls.close();
+  }
+
+  private refresh(): void {
+    const { logger, known } = this;
+    const now = this.calls.refresh();
+    this.known = now;
+    const { interfaces, error } = now;
+    if (interfaces.join() !== known.interfaces.join()) {
+      logger.info({ interfaces }, "packet engine attached to other interfaces");
+    }
+    if (error !== "" && error !== known.error) {
+      logger.warn({ error }, "packet engine not attached everywhere: connections there are copied");
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/** Spliced connections over bad lines: TCP's own repair has to work from end to end, with translated numbers. */
+import { describe, expect, it } from "vitest";
+import { packetProgram } from "../support/packet-programs.js";
+import { MB, PacketRun, type RunOptions } from "../support/packet-run.js";
+import { type Topology, tcpCounters } from "../support/packet-topology.js";
+
+/** Packets cut to size, or a loss would take 64 KB at once, and complete checksums, which the far end verifies. */
+function withoutOffloads({ client, proxy, backend }: Topology): void {
+  const program = packetProgram("offloads");
+  client.run(program, ["uplink"]);
+  proxy.run(program, ["clients", "backends"]);
+  backend.run(program, ["uplink"]);
+}
+
+function expectRightChecksums(run: PacketRun): void {
+  for (const space of run.topology.spaces) expect(tcpCounters(space).get("InCsumErrors")).toBe(0);
+}
+
+const start = (family: 4 | 6, options: RunOptions): Promise<PacketRun> =>
+  PacketRun.start("routed", family, { prepare: withoutOffloads, ...options });
+
+const LINES = [
+  ["loss to the proxy", ["--to-right", "loss=2"]],
+  ["loss from the proxy", ["--to-left", "loss=2"]],
+  ["loss both ways", ["--to-right", "loss=3", "--to-left", "loss=3"]],
+  ["duplicates both ways", ["--to-right", "duplicate=3", "--to-left", "duplicate=3"]],
+  ["reordering both ways", ["--to-right", "reorder=3,hold=4", "--to-left", "reorder=3,hold=4"]],
+  [
+    "all of it at once",
+    ["--to-right", "loss=1,duplicate=1,reorder=2", "--to-left", "loss=1,duplicate=1,reorder=2"],
+  ],
+] as const;
+
+const BODIES = [
+  { down: 3 * MB },
+  { up: 3 * MB, seed: 2 },
+  { up: MB, down: MB, early: true, seed: 3 },
+] as const;
+
+describe("a bad line", () => {
+  it.each([
+    ...LINES.map(([name, rules]) => ["the client", name, 4, { impairClient: rules }] as const),
+    ...LINES.slice(-1).map(([name, rules]) => ["the client", name, 6, { impairClient: rules }] as const),
+    ...[LINES[2], LINES[5]].map(
+      ([name, rules]) => ["the backend", name, 4, { impairBackend: rules }] as const,
+    ),
+  ])("to %s with %s costs time, and no byte, with IPv%i", async (_end, _name, family, rules) => {
+    const run = await start(family, rules);
+    await run.expectWhole(BODIES);
+    await run.expectLinks(1);
+    expectRightChecksums(run);
+    const { clientImpairment, backendImpairment } = run.topology;
+    const { toRight, toLeft } = await (clientImpairment ?? backendImpairment)!.stop();
+    const spoilt = [toRight, toLeft].flatMap(({ lost, duplicated, reordered }) => [
+      lost,
+      duplicated,
+      reordered,
+    ]);
+    expect(Math.max(...spoilt)).toBeGreaterThan(20);
+  });
+});
+
+describe("a client that does not hear the proxy's acknowledgement", () => {
+  it("repeats its request when the link stands, and the backend gets it once", async () => {
+    const run = await start(4, { impairClient: ["--drop", "left:ack:0:4"] });
+    const client = await run.expectWhole([{ down: 10_000, delay: 1_000 }, { down: 128 }]);
+    expect(client.retransmissions).toBeGreaterThan(0);
+    const counters = await run.expectLinks(1);
+    expect(counters.event("old_data")).toBeGreaterThan(0);
+  });
+
+  it("repeats head and body in one segment, and the backend gets each of them once", async () => {
+    const run = await start(4, { impairClient: ["--drop", "left:ack:0:8"] });
+    const client = await run.expectWhole([{ up: 500, down: 10_000, delay: 1_500 }, { down: 128 }], {
+      split: 50,
+    });
+    expect(client.retransmissions).toBeGreaterThan(0);
+    const counters = await run.expectLinks(1);
+    expect(counters.event("old_data") + counters.event("old_data_cut")).toBeGreaterThan(0);
+  });
+});
+
+describe("a lost segment", () => {
+  it.each([
+    ["the request, to the backend", { impairBackend: ["--drop", "right:data:0:1"] }],
+    ["the response's first one, to the proxy", { impairBackend: ["--drop", "left:data:0:1"] }],
+    ["the response's first one, to the client", { impairClient: ["--drop", "left:data:0:1"] }],
+    ["the next request", { impairClient: ["--drop", "right:data:1:1"] }],
+    ["the client's FIN", { impairClient: ["--drop", "right:fin:0:1"] }],
+    ["the client's FIN, to the backend", { impairBackend: ["--drop", "right:fin:0:1"] }],
+    ["the server's FIN", { impairBackend: ["--drop", "left:fin:0:1"] }],
+    ["the server's FIN, to the client", { impairClient: ["--drop", "left:fin:0:1"] }],
+  ] as const)("that is %s comes again", async (_name, rules) => {
+    const run = await start(4, rules);
+    await run.expectWhole([{ down: 5_000 }, { up: 5_000, down: 128, seed: 2 }]);
+    await run.expectLinks(1);
+    const { clientImpairment, backendImpairment } = run.topology;
+    const { toRight, toLeft } = await (clientImpairment ?? backendImpairment)!.stop();
+    expect(toRight.lost + toLeft.lost).toBe(1);
+  });
+});
+
+describe("segments that their sender completed", () => {
+  it.each([4, 6] as const)("have right checksums behind the translation with IPv%i", async (family) => {
+    const run = await start(family, {});
+    await run.expectWhole([{ up: 4 * MB, down: 4 * MB }]);
+    const counters = await run.expectLinks(1);
+    expectRightChecksums(run);
+    // Nothing is larger than a frame now.
+    expect(counters.event("spliced")).toBeGreaterThan((8 * MB) / 1_500);
+  });
+});

@@ -1,0 +1,199 @@
+/** The packet engine beside others: another proxy, firewalls, other traffic, and what stays when a proxy goes. */
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import type { Namespace } from "../support/netns.js";
+import { packetProgram } from "../support/packet-programs.js";
+import { PacketProxy } from "../support/packet-proxy.js";
+import { MB, PacketRun, runClient } from "../support/packet-run.js";
+import { address, Topology, tcpCounters, withPort } from "../support/packet-topology.js";
+import { eventually, within } from "../support/wait.js";
+
+/** Programs at the hooks of the proxy's interfaces, whichever way they were attached. */
+function programsAt({ proxy, proxyInterfaces }: Topology): number {
+  const filters = proxyInterfaces.flatMap((name) =>
+    ["ingress", "egress"].map((hook) => proxy.run("tc", ["filter", "show", "dev", name, hook]).trim()),
+  );
+  const clsact = filters.join("\n").match(/^filter .* handle /gm)?.length ?? 0;
+  return clsact + Number(proxy.run(packetProgram("hooks_count"), proxyInterfaces));
+}
+
+const expectNoPrograms = (topology: Topology) =>
+  eventually("the end of all programs at the interfaces", () => programsAt(topology) === 0, 3_000);
+
+describe("a proxy that goes", () => {
+  it("leaves no program behind, whether it stops or is killed", async () => {
+    const run = await PacketRun.start("routed", 4);
+    await run.expectWhole([{ down: 1_000 }]);
+    expect(programsAt(run.topology)).toBeGreaterThan(0);
+    await run.proxy.stop();
+    expect(programsAt(run.topology)).toBe(0);
+
+    const options = { listen: run.topology.listen, backends: [withPort(run.topology.backends[0]!, 9_000)] };
+    const next = await PacketProxy.start(run.topology.proxy, options);
+    const cut = run.fetch([{ down: 128 }, { up: 64 * MB }], { write: "100000:10000" });
+    await eventually("a link", async () => (await next.counters()).activeLinks === 1);
+    await next.crash();
+    await expectNoPrograms(run.topology);
+    // Who sends learns that nobody is there any more.
+    expect((await cut).end).toBe("reset");
+
+    // What was there before the crash is in nobody's way.
+    const last = await PacketProxy.start(run.topology.proxy, options);
+    const client = await run.fetch([{ down: MB }, { up: MB }]);
+    expect(client).toMatchObject({ responses: 2, received: MB, wrongAt: -1, end: "fin" });
+    await last.stop();
+    expect(programsAt(run.topology)).toBe(0);
+  });
+
+  it("leaves no program behind when it could not start", async () => {
+    const run = await PacketRun.start("routed", 4);
+    const before = programsAt(run.topology);
+    // The port of the admin server is taken.
+    const options = { listen: "10.88.1.1:8081", backends: ["10.88.2.2:9000"] };
+    await expect(PacketProxy.start(run.topology.proxy, options)).rejects.toThrow(/ended with 2/);
+    expect(programsAt(run.topology)).toBe(before);
+    await run.expectWhole([{ down: MB }]);
+    await run.expectLinks(1);
+  });
+
+  it("and comes does not touch traffic that is not its own", async () => {
+    const run = await PacketRun.start("routed", 4, { prepare: (topology) => topology.routeDirectly() });
+    const direct = run.fetchDirectly([{ down: 80 * MB, write: "131072:2500" }, { up: 80 * MB }], {
+      write: "131072:2500",
+    });
+    const options = {
+      listen: withPort(address(4, 1, 1), 8_081),
+      backends: [withPort(run.topology.backends[0]!, 9_000)],
+      adminPort: 9_902,
+    };
+    for (let i = 0; i < 2; i++) {
+      const other = await PacketProxy.start(run.topology.proxy, options);
+      await (i === 0 ? other.stop() : other.crash());
+    }
+    await run.proxy.stop();
+    const client = await direct;
+    expect(client).toMatchObject({ received: 80 * MB, sent: 80 * MB, wrongAt: -1, end: "fin" });
+    const [server] = await run.served();
+    expect(server).toMatchObject({ received: 80 * MB, wrongAt: -1, end: "fin" });
+    // Of 110,000 segments. A busy machine loses some in its queues, whoever else is there.
+    expect(client.retransmissions + server!.retransmissions).toBeLessThan(100);
+    for (const space of run.topology.spaces) expect(tcpCounters(space).get("InCsumErrors")).toBe(0);
+  });
+});
+
+describe("two proxies on one host", () => {
+  it.each([
+    ["routed", 4],
+    ["local", 6],
+  ] as const)("that are %s with IPv%i do not disturb each other", async (placement, family) => {
+    const run = await PacketRun.start(placement, family);
+    const { topology } = run;
+    const other = await PacketProxy.start(topology.proxy, {
+      listen: topology.listen.replace(":8080", ":8081"),
+      backends: [withPort(topology.backends[0]!, 9_000)],
+      adminPort: 9_902,
+    });
+    const targets = [{ down: 2 * MB }, { up: 2 * MB }, { down: 128 }];
+    const clients = await Promise.all(
+      [8_080, 8_081].map((port) =>
+        runClient(topology.client, [topology.target, port], targets, { connections: 10 }),
+      ),
+    );
+    for (const client of clients.flat()) {
+      expect(client).toMatchObject({ responses: 3, received: 2 * MB + 128, wrongAt: -1, end: "fin" });
+    }
+    for (const server of await run.served(20))
+      expect(server).toMatchObject({ received: 2 * MB, wrongAt: -1 });
+    await run.expectLinks(10);
+    const counters = await other.quietCounters();
+    expect(counters.links()).toBe(10);
+    expect(counters.impossible).toEqual([]);
+  });
+
+  it("work one behind the other", async () => {
+    const run = await PacketRun.start("routed", 4);
+    const front = await PacketProxy.start(run.topology.proxy, {
+      listen: withPort(run.topology.target, 8_081),
+      backends: ["127.0.0.1:8080"],
+      adminPort: 9_902,
+    });
+    const targets = [{ down: 4 * MB }, { up: 4 * MB }];
+    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets);
+    expect(client).toMatchObject({ responses: 2, received: 4 * MB, wrongAt: -1, end: "fin" });
+    for (const proxy of [front, run.proxy]) {
+      const counters = await proxy.quietCounters();
+      expect([counters.links(), counters.fallbacks, counters.impossible]).toEqual([1, {}, []]);
+    }
+    await run.expectBackends(2, 4 * MB);
+  });
+});
+
+/** What Docker sets up, and what careful administrators do. */
+const FIREWALL = `
+  table inet guard {
+    chain in { type filter hook input priority filter; ct state invalid counter name bad drop; }
+    chain out { type filter hook output priority filter; ct state invalid counter name bad drop; }
+    chain through { type filter hook forward priority filter; ct state invalid counter name bad drop; }
+    counter bad { }
+  }
+  table inet address {
+    chain leaving { type nat hook postrouting priority srcnat; oifname "backends" masquerade; }
+  }`;
+
+function withFirewall({ proxy }: Topology): void {
+  proxy.run("nft", ["-f", "-"], FIREWALL);
+}
+
+describe("a firewall that tracks connections", () => {
+  it.each(["routed", "local", "local-backend", "local-client"] as const)(
+    "does not stop connections of %s hosts",
+    async (placement) => {
+      const run = await PacketRun.start(placement, 4, { prepare: withFirewall });
+      await run.expectAnswered([{ down: 4 * MB }, { up: 4 * MB }, { up: MB, down: MB, seed: 3 }]);
+      await run.expectAnswered([{ down: 128 }], { hold: 300 });
+      const counters = await run.proxy.quietCounters();
+      expect(counters.impossible).toEqual([]);
+      // On lo a tracker would see halves of connections.
+      if (placement === "routed") expect([counters.links(), counters.fallbacks]).toEqual([2, {}]);
+      else expect([counters.links(), Object.keys(counters.fallbacks)]).toEqual([0, ["conntrack"]]);
+      await run.expectBackends(4, 5 * MB);
+    },
+  );
+});
+
+const WEBSOCKET = fileURLToPath(new URL("../support/packet-websocket-program.ts", import.meta.url));
+
+/** Starts a program and waits for its first line. */
+async function firstLine(space: Namespace, args: readonly string[], ms: number): Promise<string> {
+  const child = space.start(process.execPath, ["--import", "tsx", WEBSOCKET, ...args]);
+  const ended = once(child, "close").then(() => ["nothing"]);
+  const [line] = await within(
+    Promise.race([once(createInterface({ input: child.stdout! }), "line"), ended]),
+    ms,
+    `the WebSocket ${args[0]}`,
+  );
+  return String(line);
+}
+
+describe("a WebSocket", () => {
+  it.each([
+    ["routed", 4],
+    ["local", 6],
+  ] as const)("of %s hosts with IPv%i lives in a link", async (placement, family) => {
+    const topology = await Topology.make(placement, family);
+    expect(await firstLine(topology.backend, ["server", "9001"], 10_000)).toBe("ready");
+    const proxy = await PacketProxy.start(topology.proxy, {
+      listen: topology.listen,
+      backends: [withPort(topology.backends[0]!, 9_001)],
+    });
+    const url = `ws://${withPort(topology.target, 8_080)}/chat`;
+    expect(await firstLine(topology.client, ["client", url, "1000"], 25_000)).toBe("right");
+    const counters = await proxy.quietCounters();
+    expect(counters.fallbacks).toEqual({});
+    expect(counters.links("finished")).toBe(1);
+    expect(counters.event("spliced")).toBeGreaterThan(1_000);
+    expect(counters.impossible).toEqual([]);
+  });
+});

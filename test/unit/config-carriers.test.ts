@@ -1,0 +1,114 @@
+/** Who moves the bytes, and what user space sees of them: `engine`, `forward`, `interfaces`. */
+import { describe, expect, test } from "vitest";
+import { formatWarning, printConfig } from "../../src/config/index.js";
+import { lines, load, problemsOf } from "./config-support.js";
+
+const route = (entries: string) => lines({ routes: `routes: [{ pool: web, ${entries} }]` });
+const more = (text: string, entries = "") =>
+  lines({ routes: `routes: [{ pool: web, ${entries} }]`, more: text });
+
+describe("refused with line and column is", () => {
+  test.each([
+    [
+      "an engine that is not built",
+      more("engine: pipe"),
+      "4:9: engine: the engine pipe is not in this version, expected auto, copy or packet [LS_CONFIG_NOT_BUILT]",
+    ],
+    [
+      "a forward mode that is not built",
+      route("forward: request"),
+      "2:32: routes[0].forward: this version does not forward by request; expected auto, exchange or connection [LS_CONFIG_NOT_BUILT]",
+    ],
+    [
+      "response headers that a route by connection never sees",
+      route("forward: connection, setResponseHeaders: { x: y }, removeResponseHeaders: via"),
+      "2:44: routes[0].setResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]\n" +
+        "2:74: routes[0].removeResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
+    ],
+    [
+      "response headers where the mode of all routes is connection",
+      more("forward: connection", "removeResponseHeaders: [via]"),
+      "2:23: routes[0].removeResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
+    ],
+    [
+      "an interface name that the kernel does not take",
+      more("interfaces: [lo, a-name-too-long-]"),
+      '4:18: interfaces[1]: "a-name-too-long-" is not the name of an interface, expected at most 15 bytes without blanks, slashes and colons [LS_CONFIG_VALUE]',
+    ],
+    [
+      "no interfaces",
+      more("interfaces: []"),
+      "4:13: interfaces: the list is empty, expected at least one entry [LS_CONFIG_VALUE]",
+    ],
+    [
+      "an interface twice",
+      more("interfaces: [lo, lo]"),
+      '4:13: interfaces: the interface "lo" is there twice [LS_CONFIG_DUPLICATE]',
+    ],
+    [
+      "all interfaces and one more",
+      more("interfaces: [auto, lo]"),
+      '4:13: interfaces: "auto" stands for all interfaces, expected it alone [LS_CONFIG_CONFLICT]',
+    ],
+  ])("%s", async (_name, text, printed) => {
+    const found = await problemsOf(text);
+    expect(found).toEqual(printed.split("\n").map((line) => `longsplice.yaml:${line}`));
+  });
+});
+
+test("the forward mode of the command line has no response headers either", async () => {
+  const text = route("setResponseHeaders: { x: y }");
+  expect(await problemsOf(text, { flags: { forward: "connection" } })).toEqual([
+    "longsplice.yaml:2:23: routes[0].setResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
+  ]);
+});
+
+describe("interfaces", () => {
+  test("are a list, a single name or a word for all", async () => {
+    const interfaces = async (value: string) =>
+      (await load(lines({ more: `interfaces: ${value}` }))).config.interfaces;
+    expect(await interfaces("eth0")).toEqual(["eth0"]);
+    expect(await interfaces("auto")).toBe("auto");
+    expect(await interfaces("[auto]")).toBe("auto");
+  });
+
+  test("and a route by connection are printed so that they load again", async () => {
+    const text = more("engine: packet\ninterfaces: lo", "forward: connection");
+    const { config } = await load(text);
+    expect((await load(printConfig(config))).config).toEqual(config);
+  });
+});
+
+describe("a warning names the place of", () => {
+  const printed = async (text: string) => {
+    const { warnings } = await load(text);
+    return warnings.map((warning) => formatWarning(warning).replace(/^.*\//, ""));
+  };
+  const byConnection = "routes: [{ pool: web, forward: connection }]";
+  const onlyPacket = "warning: only engine: packet forwards by connection, so this stands for exchange";
+
+  test("a route by connection without the engine for it", async () => {
+    expect(await printed(lines({ routes: byConnection }))).toEqual([`longsplice.yaml:2:32: ${onlyPacket}`]);
+    const two = "routes: [{ pool: web, match: { path: /a } }, { pool: web }]";
+    expect(await printed(lines({ routes: two, more: "engine: copy\nforward: connection" }))).toEqual([
+      `longsplice.yaml:5:10: ${onlyPacket}`,
+    ]);
+    expect(await printed(lines({ routes: byConnection, more: "engine: packet" }))).toEqual([]);
+  });
+
+  test("the packet engine without a route for it", async () => {
+    const routes = "routes: [{ pool: web, forward: auto }]";
+    expect(await printed(lines({ routes, more: "engine: packet\nforward: connection" }))).toEqual([
+      `longsplice.yaml:4:9: warning: the packet engine carries routes with forward: connection only, and there is none`,
+    ]);
+  });
+
+  test("what changes the first request of a connection only", async () => {
+    const routes =
+      "routes: [{ pool: web, forward: connection, setRequestHeaders: { x: y }, removeRequestHeaders: [] }]";
+    expect(await printed(lines({ routes, more: "engine: packet\nforwarded: {}" }))).toEqual([
+      `longsplice.yaml:2:44: warning: the route forwards by connection, so only the first request of a connection is changed`,
+      `longsplice.yaml:5:1: warning: where a route forwards by connection, requests behind the first reach the backend with the headers that the client sent`,
+    ]);
+  });
+});

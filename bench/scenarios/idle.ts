@@ -7,9 +7,9 @@ import { openMany } from "../load/connections.js";
 import { median } from "../stats.js";
 import { startOrigin, startTarget, type Target } from "../targets.js";
 import {
-  connectionsWithin,
   costOf,
   type IdleCost,
+  idleConnectionsWithin,
   residentOf,
   restRounds,
   restSeconds,
@@ -54,7 +54,7 @@ function descriptorLimit(): number {
 
 export async function runIdle(context: ScenarioContext): Promise<ScenarioResult> {
   const limit = descriptorLimit();
-  const connections = Math.min(wanted, connectionsWithin(limit));
+  const connections = Math.min(wanted, idleConnectionsWithin(limit));
   const head = { name, title: `${connections} idle keep-alive connections` } as const;
   if (connections < 1) return failedScenario(head, `open files are limited to ${limit}`, null);
   const { topology, folder, plan } = context;

@@ -12,9 +12,13 @@ const mostRounds = 3;
 /** Descriptors that a proxy has besides those of connections, generously. */
 export const otherDescriptors = 400;
 
-/** Client connections that a proxy can hold with so many descriptors: longsplice keeps two for each. */
+/** Client connections, each with one to the origin, that a proxy can hold with so many descriptors. */
 export const connectionsWithin = (descriptors: number): number =>
   Math.floor((descriptors - otherDescriptors) / 2);
+
+/** Idle client connections: longsplice keeps an eighth of the descriptors for those that wake up. */
+export const idleConnectionsWithin = (descriptors: number): number =>
+  Math.floor(((descriptors - otherDescriptors) * 7) / 8);
 
 /** How many rounds of such a scenario there are in a plan of so many. */
 export const restRounds = (rounds: number): number => Math.min(rounds, mostRounds);

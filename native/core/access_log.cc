@@ -25,10 +25,14 @@ void append_milliseconds(std::string& out, uint64_t micros) {
   out.append(decimals.data(), decimals.size());
 }
 
-bool is_plain(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return c != '"' && c != '\\' && byte >= 0x20 && byte < 0x7f;
-}
+// By byte: it stands for itself between quotes.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (size_t byte = 0x20; byte < 0x7f; byte++) plain[byte] = byte != '"' && byte != '\\';
+  return plain;
+}();
+
+bool is_plain(char c) { return kPlain[static_cast<unsigned char>(c)]; }
 
 // Appends `text` with `escape` called for each byte that could break the quotes or the line. What lies between two
 // of them, which is nearly always all of it, is copied in one go.

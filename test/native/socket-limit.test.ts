@@ -39,7 +39,7 @@ describe("clients within the limit of sockets", () => {
       headIndex: new Int32Array(128),
       candidates: new Int32Array(17),
       idSeed: 1n,
-      engine: "copy" as const,
+      engine: "copy",
       worker: 0,
       onSelect: () => -1,
       onDone: () => {},

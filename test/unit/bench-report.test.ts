@@ -6,7 +6,12 @@ import { histogramOf, metricValue } from "../../bench/metrics.js";
 import { logTicks, ratioPlot, shortNumber, throughputPlot } from "../../bench/plot.js";
 import { countFailures, markdown, type Results } from "../../bench/report.js";
 import { type CellResult, compare, summarize, surchargesOf } from "../../bench/run-cells.js";
-import { connectionsWithin, costOf, parseResident } from "../../bench/scenarios/resident.js";
+import {
+  connectionsWithin,
+  costOf,
+  idleConnectionsWithin,
+  parseResident,
+} from "../../bench/scenarios/resident.js";
 import { verdict } from "../../bench/scenarios/workers.js";
 import { growthOf, parsePacketCounts, splicingFailure } from "../../bench/splicing.js";
 
@@ -240,9 +245,10 @@ test("clients that leave when the time is over are none of the engine's failures
   expect(splicingFailure({ spliced: 200, "fallback: half_closed": 9 }, 100, 8)).toContain("half_closed");
 });
 
-test("a proxy holds half as many connections as it may have descriptors, less a reserve", () => {
+test("a proxy holds half as many connections as it may have descriptors, and more idle ones, less a reserve", () => {
   expect(connectionsWithin(20_000)).toBe(9800);
   expect(connectionsWithin(256)).toBeLessThan(1);
+  expect(idleConnectionsWithin(20_000)).toBe(17_150);
 });
 
 test("resident memory is in kilobytes in /proc", () => {

@@ -73,7 +73,7 @@ static __always_inline int cut_to_header(struct __sk_buff* skb, const struct pac
   sum += bpf_htonl(length) + (__u64)bpf_htonl(IPPROTO_TCP);
   if (length < sizeof(struct tcphdr) || length > 60) return 0;
   asm volatile("%0 &= 63" : "+r"(length));
-  if (length == 0 || bpf_skb_load_bytes(skb, p->l4, header, length) < 0) return 0;
+  if (length < sizeof(struct tcphdr) || bpf_skb_load_bytes(skb, p->l4, header, length) < 0) return 0;
   header[16] = header[17] = 0;
   const __be32* words = (const __be32*)header;
   for (int i = 0; i < 15; i++) sum += words[i];

@@ -152,7 +152,7 @@ static __always_inline void read_options(struct __sk_buff* skb, struct packet* p
   } else {
     // The mask tells the verifier what the comparison above told the compiler.
     asm volatile("%0 &= 63" : "+r"(length));
-    if (length == 0 || bpf_skb_load_bytes(skb, begin, options, length) < 0) return;
+    if (length < 4 || bpf_skb_load_bytes(skb, begin, options, length) < 0) return;
   }
   // What follows keeps `at` a number that the verifier knows nothing of but its mask: so there is one state for each
   // turn of the loop and not one for each layout of the options. The byte behind them is the length of a NOP.

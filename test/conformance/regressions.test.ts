@@ -42,7 +42,7 @@ forEachEngine("what once went wrong", (engine) => {
       for (const origin of [first, second]) {
         origin.script(async (wire) => {
           await wire.readHead();
-          await delay(150);
+          await delay(600);
           wire.reset();
         });
       }
@@ -50,7 +50,7 @@ forEachEngine("what once went wrong", (engine) => {
       await client.send(request("PUT / HTTP/1.1", { headers: ["transfer-encoding: chunked"] }));
       await delay(50);
       await client.send(early);
-      await delay(300);
+      await delay(900);
       expect((await readResponse(client)).status).toBe(502);
       await client.send(rest).catch(() => {});
       await delay(50);

@@ -65,6 +65,7 @@
             "native/engine/packet/links.cc",
             "native/engine/packet/netlink.cc",
             "native/engine/packet/packet_engine.cc",
+            "native/engine/packet/parked_sockets.cc",
             "native/engine/packet/rtnetlink.cc",
             "native/engine/packet/socket_facts.cc"
           ],
@@ -75,8 +76,11 @@
               "native/bpf/embed.cjs",
               "native/bpf/splice.bpf.c",
               "native/bpf/include/abi.h",
+              "native/bpf/include/link.bpf.h",
               "native/bpf/include/packet.bpf.h",
+              "native/bpf/include/resume.bpf.h",
               "native/bpf/include/rewrite.bpf.h",
+              "native/bpf/include/stack.bpf.h",
               "native/bpf/include/state.bpf.h"
             ],
             "outputs": ["<(INTERMEDIATE_DIR)/splice_bpf.cc"],

@@ -96,12 +96,14 @@ class Exchange : private Splicer::Owner {
   void plan_link();
   const char* link_obstacle() const;
   void count_fallback(const char* reason);
+  bool refuse_link(const char* reason);
   bool try_link();
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
   void leave_link();
   void cut_link();
   void link_ended(Splicer::End end) override;
+  void budget_spent() override;
 
   // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
   static constexpr uint32_t kClientClosedRequest = 499;

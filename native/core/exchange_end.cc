@@ -178,7 +178,7 @@ void Exchange::abandon() {
   if (linked_) {
     worker_.stats().links_resumed++;
     leave_link();
-    worker_.splicer()->resume(link_);
+    worker_.splicer()->cut(link_);
     upstream_->stream().reset();
     client_.stream().reset();
   }

@@ -1,7 +1,5 @@
 // Forward mode `connection`: after the first request is read and a backend chosen, both connections are joined, and
 // everything else goes past this process until one of the ends is done.
-#include <sys/epoll.h>
-
 #include "exchange.h"
 #include "worker.h"
 
@@ -25,6 +23,13 @@ void Exchange::plan_link() {
 
 void Exchange::count_fallback(const char* reason) { worker_.stats().fallbacks[reason]++; }
 
+bool Exchange::refuse_link(const char* reason) {
+  count_fallback(reason);
+  wants_link_ = false;
+  upstream_->stream().output().release();
+  return false;
+}
+
 // True when the link stands. Else the exchange goes on as any other.
 bool Exchange::try_link() {
   Stream& out = upstream_->stream();
@@ -33,20 +38,22 @@ bool Exchange::try_link() {
   // What lies behind the head belongs to the connection, whatever it is.
   out.output().append(request_bytes_.view().substr(request_.length));
   out.output().append(client_.input().view());
-  const size_t pending = out.output().size();
-  const char* reason = worker_.splicer()->join(client_.stream().fd(), out.fd(), pending, *this, link_);
-  if (reason != nullptr) {
-    count_fallback(reason);
-    wants_link_ = false;
-    out.output().release();
-    return false;
+  Splicer& splicer = *worker_.splicer();
+  Splicer::Terms terms{};
+  terms.to_client = client_.stream().output().size();
+  terms.to_backend = out.output().size();
+  const char* reason = splicer.join(client_.stream().park(splicer), out.park(splicer), terms, *this, link_);
+  if (reason != nullptr) return refuse_link(reason);
+  // What came between the reading of the numbers and the link is in the queue: bytes will be relayed, but nobody can
+  // repeat a FIN to the backend. Nothing has passed yet.
+  if (client_.stream().peek() == Stream::Read::closed) {
+    splicer.cut(link_);
+    return refuse_link("half_closed");
   }
   linked_ = true;
   request_used_ = request_bytes_.size();
   client_.input().release();
   client_.disarm();
-  // Bytes may have come between the reading of the numbers and the link.
-  client_.stream().note_events(EPOLLIN);
   return true;
 }
 
@@ -65,10 +72,11 @@ bool Exchange::relay(Stream& from, Stream& to, bool to_backend) {
       case Stream::Read::data:
         break;
     }
+    const auto bytes = static_cast<uint32_t>(received);
     if (to_backend) {
-      worker_.splicer()->relay_to_backend(link_, received);
+      worker_.splicer()->relay_to_backend(link_, bytes);
     } else {
-      worker_.splicer()->relay_to_client(link_, received);
+      worker_.splicer()->relay_to_client(link_, bytes);
     }
     const iovec piece{worker_.scratch(), received};
     if (!to.send({&piece, 1})) return false;
@@ -101,7 +109,7 @@ void Exchange::leave_link() {
 // Both ends are told by RST, with the numbers that they expect.
 void Exchange::cut_link() {
   leave_link();
-  worker_.splicer()->resume(link_);
+  worker_.splicer()->cut(link_);
   upstream_->stream().reset();
   client_gone();
 }
@@ -111,17 +119,19 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
     return false;
   worker_.stats().links_resumed++;
   leave_link();
-  worker_.splicer()->resume(link_);
+  worker_.splicer()->cut(link_);
   record(status_);
   // The programs translate for the sockets as long as this process runs: so it hears the client out.
   over(Downstream::After::linger);
   return true;
 }
 
+void Exchange::budget_spent() {}
+
 void Exchange::link_ended(Splicer::End end) {
   Stats& stats = worker_.stats();
-  if (end == Splicer::End::idle) {
-    stats.links_idle++;
+  if (end == Splicer::End::idle || end == Splicer::End::late) {
+    (end == Splicer::End::idle ? stats.links_idle : stats.links_reset)++;
     cut_link();
   } else {
     (end == Splicer::End::finished ? stats.links_finished : stats.links_reset)++;

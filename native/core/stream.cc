@@ -1,6 +1,8 @@
 #include "stream.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -28,7 +30,25 @@ void Stream::attach(Fd fd, HeldStreams& held) {
   writable_ = true;
 }
 
+Splicer::Socket Stream::park(Splicer& splicer) {
+  splicer_ = &splicer;
+  int unread = 0;
+  if (readable_) ioctl(fd_.get(), SIOCINQ, &unread);
+  return {fd_.get(), received_, sent_, static_cast<uint32_t>(unread)};
+}
+
+void Stream::leave_splicer() {
+  if (splicer_ != nullptr && fd_) splicer_->forget(fd_.get());
+  splicer_ = nullptr;
+}
+
+void Stream::close() {
+  leave_splicer();
+  fd_.reset();
+}
+
 void Stream::reset() {
+  leave_splicer();
   const linger abort{1, 0};
   setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   fd_.reset();
@@ -48,6 +68,7 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
   const ssize_t count = ::recv(fd_.get(), to, room, 0);
   if (count > 0) {
     received = static_cast<size_t>(count);
+    received_ += received;
     // A short read emptied the socket: the next bytes raise a new edge, so the call that would say EAGAIN is saved.
     // Not so when a FIN is known to wait behind the bytes: it raised its edge already.
     if (received < room && !peer_closed_) readable_ = false;
@@ -66,11 +87,16 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
   return Read::failed;
 }
 
-bool Stream::quiet() {
+Stream::Read Stream::peek() {
   char byte;
-  if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN) return false;
+  const ssize_t count = ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (count >= 0) {
+    readable_ = true;
+    return count > 0 ? Read::data : Read::closed;
+  }
+  if (errno != EAGAIN) return Read::failed;
   readable_ = false;
-  return true;
+  return Read::would_block;
 }
 
 bool Stream::send(std::span<const iovec> pieces) { return hold(pieces) || send_now(pieces); }
@@ -131,6 +157,7 @@ bool Stream::transmit(std::span<iovec> pieces, size_t& sent) {
   }
   if (count >= 0) {
     sent = static_cast<size_t>(count);
+    sent_ += sent;
     return true;
   }
   if (errno == EINTR) return transmit(pieces, sent);

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "../engine/splicer.h"
 #include "buffer.h"
 #include "fd.h"
 
@@ -37,11 +38,14 @@ class Stream {
   void attach(Fd fd, HeldStreams& held);
   int fd() const { return fd_.get(); }
   bool open() const { return static_cast<bool>(fd_); }
-  void close() { fd_.reset(); }
+  void close();
   // Ends the connection with a RST instead of a FIN, so that the peer cannot take what it got for the whole.
   void reset();
 
   void note_events(uint32_t events);
+
+  // What a splicer has to know of it. From here on that one hears when it is closed.
+  Splicer::Socket park(Splicer& splicer);
 
   // Receives at most `room` bytes; the count is in `received` when the result is `data`.
   Read receive(char* to, size_t room, size_t& received);
@@ -61,8 +65,10 @@ class Stream {
   bool blocked() const { return !output_.empty() && !held_; }
   bool has_output() const { return !output_.empty(); }
   bool readable() const { return readable_; }
-  // Asks the kernel: neither bytes nor a FIN are waiting.
-  bool quiet();
+  // Asks the kernel what a `receive` would bring, and leaves it there.
+  Read peek();
+  // Neither bytes nor a FIN are waiting.
+  bool quiet() { return peek() == Read::would_block; }
   // The peer sent FIN or RST; bytes that came before it may still be unread.
   bool peer_closed() const { return peer_closed_; }
   // The connection failed (RST, timeout): nothing can be sent any more.
@@ -73,9 +79,13 @@ class Stream {
   bool hold(std::span<const iovec> pieces);
   bool send_now(std::span<const iovec> pieces);
   bool transmit(std::span<iovec> pieces, size_t& sent);
+  void leave_splicer();
 
   Fd fd_;
   HeldStreams* round_ = nullptr;
+  Splicer* splicer_ = nullptr;
+  uint64_t received_ = 0;  // bytes, as far as they went through here
+  uint64_t sent_ = 0;
   Buffer output_;
   bool readable_ = false;
   bool writable_ = false;

@@ -1,8 +1,10 @@
 // Joining two connections so that their packets go past this process. The one who asked keeps both sockets open (they
-// are parked) and hears when the link is over.
+// are parked) and hears when the link is over. A link can return: then both sockets speak for themselves again, and each
+// can be joined anew.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "../core/address.h"
 
@@ -13,21 +15,49 @@ class Splicer {
   enum class End : uint8_t {
     finished,  // both ends sent FIN, and both were acknowledged
     reset,     // one end sent RST
+    late,      // one end sent more than its budget after the other had closed its direction
     idle,      // nothing came for `timeouts.stream`
   };
 
   class Owner {
    public:
-    // The link stands until it is given back by `release` or `resume`.
+    // The link stands until it is given back by `release` or `cut`.
     virtual void link_ended(End end) = 0;
+    // One end's budget has arrived at the other: `take_back` is likely to succeed now.
+    virtual void budget_spent() = 0;
 
    protected:
     ~Owner() = default;
   };
 
+  // A connected socket, the bytes that this process has read from it and written to it since it was made, and those that
+  // it could read now.
+  struct Socket {
+    int fd;
+    uint64_t received;
+    uint64_t sent;
+    uint32_t unread;
+  };
+
+  struct Terms {
+    // Bytes that are about to be sent through each socket.
+    uint64_t to_client = 0;
+    uint64_t to_backend = 0;
+    // How many bytes each end may send past this process, counted from the first that was not read from it; what is
+    // sent beyond them returns. At most kMaxBudget. Without a value there is no end.
+    std::optional<uint32_t> client_budget;
+    std::optional<uint32_t> backend_budget;
+  };
+  // Sequence numbers are compared with what is in flight, which can be as much again.
+  static constexpr uint32_t kMaxBudget = 1u << 30;
+
   struct Totals {
-    uint64_t to_client;  // TCP payload bytes that went past
+    // TCP payload bytes that went past, those sent again included.
+    uint64_t to_client;
     uint64_t to_backend;
+    // How far each end has come since the link was made, in bytes, modulo 2^32.
+    uint32_t from_backend;
+    uint32_t from_client;
     uint64_t status_ns;  // CLOCK_MONOTONIC of the first response; 0 if there was none
     uint32_t status;     // ... and its HTTP status
   };
@@ -47,29 +77,40 @@ class Splicer {
   // announces no more gets no segments that would not fit through there.
   virtual uint32_t path_mss(const SocketAddress& backend) = 0;
 
-  // Joins two connected sockets. `pending` bytes are about to be sent to the backend through its socket. Returns
-  // nullptr and sets `id`, or says in one word why it cannot be (the label of the fallback).
-  virtual const char* join(int client, int backend, uint64_t pending, Owner& owner, LinkId& id) = 0;
+  // Joins two connected sockets. Returns nullptr and sets `id`, or says in one word why it cannot be (the label of the
+  // fallback).
+  virtual const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
+                           LinkId& id) = 0;
   // Bytes that had slipped into a parked socket's queue are about to be sent through the other one.
-  virtual void relay_to_backend(LinkId id, uint64_t bytes) = 0;
-  virtual void relay_to_client(LinkId id, uint64_t bytes) = 0;
+  virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
+  virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;
 
   virtual Totals totals(LinkId id) const = 0;
 
+  // Each of the following ends the link, if it says so; `id` means nothing then.
+
   // The ends are done with each other: both sockets can be closed, and will send nothing.
   virtual void release(LinkId id) = 0;
-  // Traffic returns to the parked sockets, with the right numbers. What is under way in that moment is lost to the
-  // link and comes again.
-  virtual void resume(LinkId id) = 0;
+  // Traffic returns to the parked sockets at once, with the right numbers. What is under way in that moment is lost to
+  // the link, so that they can only be closed.
+  virtual void cut(LinkId id) = 0;
+  // Both sockets go on as any others, if nothing is under way or traffic has returned already. False: not now.
+  virtual bool take_back(LinkId id) = 0;
+
+  // Traffic has returned: at a packet beyond a budget.
+  virtual bool returned(LinkId id) const = 0;
   // How long no packet has come, to the second.
   virtual uint64_t idle_ms(LinkId id) const = 0;
   // Nothing is under way: each end has acknowledged everything that the other sent.
   virtual bool quiet(LinkId id) const = 0;
 
+  // A socket that was part of a link is about to be closed.
+  virtual void forget(int fd) = 0;
+
   // Readable when links have ended; then call `handle_events`.
   virtual int fd() const = 0;
   virtual void handle_events() = 0;
-  // Once a second: finds idle links and gives back what ended ones still hold.
+  // Once a second: finds idle links and gives back what closed sockets still hold.
   virtual void sweep(uint64_t now_ms, uint64_t idle_ms) = 0;
   // Whether there is anything to sweep.
   virtual bool busy() const = 0;

@@ -8,22 +8,27 @@
 // Local numbers are what a socket's own stack believes, real numbers what its remote end believes (docs/packet-engine.md).
 //   real_rcv = local_rcv + adv_in,  real_snd = local_snd + adv_out
 
+// In the lowest bits of `phase`. Above them is the number of the link, so that a packet which began under an earlier
+// one finds out.
 enum ls_state {
   LS_LOCAL = 0,     // packets go to and come from the socket's own stack, moved by the advances
   LS_LINKED = 1,    // packets go past it, to the remote end of the peer
   LS_RESUMING = 2,  // somebody is finding out whether the link is quiet; packets are dropped and come again
+  LS_STATE = 3,     // the bits
 };
 
 enum ls_flags {
   LS_TIMESTAMPS = 1,  // the connection negotiated RFC 7323 timestamps
-  LS_CLIENT = 2,      // the remote end is the client
+  LS_CLIENT = 2,      // the remote end is the client; who changes the state of a link begins with this record
+  LS_BUDGET = 4,      // `budget_end` counts
 };
 
 // What became of the remote end's direction of the connection.
 enum ls_ends {
   LS_FIN = 1,    // the remote end sent FIN; `fin_end` is behind it
   LS_RESET = 2,  // the remote end sent RST
-  LS_OVER = 4,   // the link has ended, and its event was sent
+  LS_OVER = 4,   // the link has ended, and its event was sent; or the socket is closed
+  LS_SPENT = 8,  // all bytes of the budget were acknowledged, and the event was sent
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.
@@ -37,7 +42,7 @@ struct ls_key {
 // A parked socket. Three cache lines by who writes them and how often.
 struct ls_record {
   // Written by user space before the state says `linked`; constant while it does.
-  __u32 state;
+  __u32 phase;      // number of the link << 2 | enum ls_state
   __u32 peer;       // index of the record at the other end of the link
   __u32 delta_seq;  // packets that arrive here leave at the peer with seq + delta_seq ...
   __u32 delta_ack;  // ... and ack + delta_ack
@@ -57,9 +62,8 @@ struct ls_record {
   __u64 ts_base_ns;
 
   struct ls_key key;
-  __u32 budget_end;  // real number: bytes from the remote end beyond it are not this link's business ...
-  __u32 has_budget;  // ... if this is set
-  __u32 spare[5];
+  __u32 budget_end;  // real number: what the remote end sends from here on returns to user space
+  __u32 spare[6];
 
   // Written by the programs, for packets that arrive from the remote end.
   __u32 seq_next;     // real: behind the last byte seen
@@ -80,6 +84,8 @@ struct ls_record {
 enum ls_event_kind {
   LS_EVENT_FINISHED = 1,  // both ends sent FIN, and both were acknowledged
   LS_EVENT_RESET = 2,
+  LS_EVENT_SPENT = 3,  // the budget of this record went past, and the other end has acknowledged all of it
+  LS_EVENT_LATE = 4,  // the remote end went on beyond its budget after the other end had closed its direction
 };
 
 struct ls_event {
@@ -88,25 +94,28 @@ struct ls_event {
 };
 
 // Every way out of the programs is counted. X(name, "what happened")
-#define LS_COUNTERS(X)                                                                    \
-  X(spliced, "packets that went from one end of a link to the other")                     \
-  X(split_acks, "acknowledgements that a parked socket's stack was told of")              \
-  X(local_in, "packets to a parked socket's own stack")                                   \
-  X(local_out, "packets from a parked socket's own stack")                                \
-  X(old_data, "retransmissions of what was received before the link")                     \
-  X(old_data_cut, "retransmissions that begin before the link and end behind its begin")  \
-  X(stack_acks, "acknowledgements of a parked socket's stack, brought up to date")        \
-  X(stack_data, "data that a parked socket's stack sent into its link")                   \
-  X(swallowed, "FIN and RST of a parked socket that died while it was linked")            \
-  X(resuming, "packets dropped because the link was being resumed")                       \
-  X(over_budget, "packets dropped because they are beyond the budget of the link")        \
-  X(reused, "new connections between addresses of an ended link")                         \
-  X(finished, "links that ended with FIN")                                                \
-  X(resets, "links that ended with RST")                                                  \
-  X(icmp, "ICMP errors that were passed on to the other end")                             \
-  X(lost_events, "events that found their ring full: the sweep finds the link instead")   \
-  X(bad_copy, "should never happen: a copy for the stack could not be cut to its header") \
-  X(bad_peer, "should never happen: a link without its other end")                        \
+#define LS_COUNTERS(X)                                                                        \
+  X(spliced, "packets that went from one end of a link to the other")                         \
+  X(split_acks, "acknowledgements that a parked socket's stack was told of")                  \
+  X(local_in, "packets to a parked socket's own stack")                                       \
+  X(local_out, "packets from a parked socket's own stack")                                    \
+  X(old_data, "retransmissions of what was received before the link")                         \
+  X(old_data_cut, "retransmissions that begin before the link and end behind its begin")      \
+  X(stack_acks, "acknowledgements of a parked socket's stack, brought up to date")            \
+  X(stack_data, "data that a parked socket's stack sent into its link")                       \
+  X(swallowed, "FIN and RST of a parked socket that died while it was linked")                \
+  X(resuming, "packets dropped because the link was being resumed")                           \
+  X(returned, "links that returned to the stacks at a packet")                                \
+  X(last_acks, "acknowledgements of such a packet, sent on without it")                       \
+  X(not_quiet, "packets dropped because they are for user space, and something is under way") \
+  X(reused, "new connections between addresses of an ended link")                             \
+  X(finished, "links that ended with FIN")                                                    \
+  X(resets, "links that ended with RST")                                                      \
+  X(icmp, "ICMP errors that were passed on to the other end")                                 \
+  X(orphans, "packets of an ended link whose other record is in use again, dropped")          \
+  X(lost_events, "events that found their ring full: the sweep finds the link instead")       \
+  X(bad_copy, "should never happen: a copy for the stack could not be cut to its header")     \
+  X(bad_peer, "should never happen: a link without its other end")                            \
   X(bad_packet, "should never happen: a packet that could not be rewritten")
 
 enum ls_counter {

@@ -134,6 +134,11 @@ static __always_inline __u32 packet_end(const struct packet* p) {
   return p->seq + p->payload + ((p->flags & LS_TCP_FIN) != 0);
 }
 
+// Its length is in an extension header, and its header cannot be cut off from it: the next packet will do.
+static __always_inline int is_jumbo(const struct packet* p) {
+  return p->family == LS_AF_INET6 && p->l4 != LS_L2 + sizeof(struct ipv6hdr);
+}
+
 // The options that carry numbers of the connection. Segments of an established connection have at most NOP NOP
 // timestamps, sometimes with NOP NOP SACK behind; the loop is for whoever orders them differently.
 static __always_inline void read_options(struct __sk_buff* skb, struct packet* p) {

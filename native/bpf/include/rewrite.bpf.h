@@ -29,6 +29,11 @@ static __always_inline __u32 sum_fold(__u64 sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);
   return (__u32)((sum & 0xffffffff) + (sum >> 32));
 }
+static __always_inline __u16 fold_to_16(__u64 sum) {
+  __u32 folded = sum_fold(sum);
+  folded = (folded & 0xffff) + (folded >> 16);
+  return (__u16)((folded & 0xffff) + (folded >> 16));
+}
 // Words at an odd offset count with their bytes swapped (RFC 1071, 2(B)).
 static __always_inline void sum_change_at(__u64* sum, __u32 offset, __be32 from, __be32 to) {
   if (offset & 1) {

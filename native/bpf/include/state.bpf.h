@@ -58,13 +58,14 @@ static __always_inline void tell(const struct ls_record* r, __u32 index, __u32 k
   if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), 0) < 0) count(LS_COUNT_lost_events);
 }
 
-static __always_inline __u32 state_of(const struct ls_record* r) { return *(const volatile __u32*)&r->state; }
+static __always_inline __u32 phase_of(const struct ls_record* r) { return *(const volatile __u32*)&r->phase; }
 
 // The first to end a link tells it.
 static __always_inline void end_link(struct ls_record* r, struct ls_record* peer, __u32 index, __u32 kind) {
   if (__sync_fetch_and_or(&r->ends, LS_OVER) & LS_OVER) return;
   if (__sync_fetch_and_or(&peer->ends, LS_OVER) & LS_OVER) return;
-  count(kind == LS_EVENT_RESET ? LS_COUNT_resets : LS_COUNT_finished);
+  if (kind == LS_EVENT_RESET) count(LS_COUNT_resets);
+  if (kind == LS_EVENT_FINISHED) count(LS_COUNT_finished);
   tell(r, index, kind);
 }
 

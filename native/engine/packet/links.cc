@@ -1,28 +1,34 @@
 #include "links.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 namespace longsplice::packet {
 
 namespace {
 
-// TCP's own time-wait period: until then a lost last acknowledgement is asked for again.
-constexpr uint64_t kLingerMs = 60'000;
-// linux/tcp.h of Debian 12 is older than the option (6.7): timestamps count microseconds.
-constexpr uint8_t kOptionMicrosecondTimestamps = 64;
-constexpr uint32_t kTimestampBytes = 12;
-
 bool after(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
 
 // The programs read these while they run.
 uint32_t load(const uint32_t& number) { return __atomic_load_n(&number, __ATOMIC_SEQ_CST); }
 void store(uint32_t& number, uint32_t value) { __atomic_store_n(&number, value, __ATOMIC_SEQ_CST); }
+bool exchange(uint32_t& number, uint32_t from, uint32_t to) {
+  return __atomic_compare_exchange_n(&number, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+void raise(uint32_t& number, uint32_t to) {
+  uint32_t now = load(number);
+  while (after(to, now) && !exchange(number, now, to)) now = load(number);
+}
+
+uint32_t state_of(uint32_t phase) { return phase & LS_STATE; }
+uint32_t in_state(uint32_t phase, ls_state state) { return (phase & ~uint32_t{LS_STATE}) | state; }
+
+uint32_t real_rcv(const ls_record& record) { return record.local_rcv + record.adv_in; }
+uint32_t real_snd(const ls_record& record) { return record.local_snd + record.adv_out; }
 
 uint32_t stack_clock(const ls_record& record) {
   timespec now{};
@@ -31,39 +37,58 @@ uint32_t stack_clock(const ls_record& record) {
   return record.ts_base + static_cast<uint32_t>((ns - record.ts_base_ns) / 1'000'000);
 }
 
-// Everything of a record that does not depend on the other end.
-void describe(ls_record& record, const SocketFacts& facts, uint32_t interface, uint32_t worker) {
-  record = {};
-  record.key = key_of(facts.local, facts.remote);
-  record.family = static_cast<uint8_t>(facts.remote.family());
-  record.ifindex = interface;
-  record.worker = worker;
-  record.flags = (facts.options & TCPI_OPT_TIMESTAMPS) != 0 ? LS_TIMESTAMPS : 0;
-  record.remote_wscale = facts.remote_wscale;
-  record.local_wscale = facts.local_wscale;
-  record.local_rcv = facts.rcv;
-  record.local_snd = facts.snd;
-  record.local_acked = facts.snd - facts.unacked;
-  record.last_tsval = facts.ts_clock;
-  // The kernel keeps the lowest bit of the clock for itself, so it may be ahead by one.
-  record.ts_base = facts.ts_clock + 1;
-  record.ts_base_ns = facts.ts_clock_ns;
-  record.link_rcv = facts.rcv;
-  record.seq_next = facts.rcv;
-  record.ack_seen = facts.snd - facts.unacked;
-  record.window = facts.snd_wnd;
+// The client's record first, as the programs do. False: traffic has returned already.
+bool hold(ls_record& client, ls_record& backend) {
+  for (;;) {
+    const uint32_t phase = load(client.phase);
+    if (state_of(phase) == LS_LOCAL) return false;
+    // A program that holds it lets go within the packet that it is at.
+    if (state_of(phase) != LS_LINKED || !exchange(client.phase, phase, in_state(phase, LS_RESUMING)))
+      continue;
+    store(backend.phase, in_state(phase, LS_RESUMING));
+    return true;
+  }
 }
 
-// The numbers that the remote end would see if the socket spoke for itself again.
-void settle(ls_record& record, const ls_record& peer) {
+void let_go(ls_record& client, ls_record& backend, ls_state state) {
+  store(backend.phase, in_state(backend.phase, state));
+  store(client.phase, in_state(client.phase, state));
+}
+
+// The numbers that the remote end would see if the socket spoke for itself again. `kept`: bytes of the other end that
+// wait in that one's socket.
+void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
   record.adv_in = record.seq_next - record.local_rcv;
-  record.adv_out = peer.seq_next + peer.delta_seq - record.local_snd;
+  record.adv_out = peer.seq_next - kept + peer.delta_seq - record.local_snd;
   const uint32_t clock = stack_clock(record) + record.ts_advance;
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }
 
 bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
+}
+
+bool both_acknowledged(const ls_record& a, const ls_record& b) {
+  return everything_acknowledged(a, b) && everything_acknowledged(b, a);
+}
+
+bool spent(const ls_record& record) {
+  return (record.flags & LS_BUDGET) != 0 && load(record.seq_next) == record.budget_end &&
+         record.budget_end != record.link_rcv;
+}
+
+// What the programs note of one link.
+void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint32_t> budget) {
+  // The timestamps of the other end are another clock's now.
+  if (record.peer != peer) record.ts_ready = 0;
+  record.peer = peer;
+  record.link_rcv = record.seq_next = real_rcv(record);
+  record.ack_seen = record.local_acked + record.adv_out;
+  record.flags = static_cast<uint8_t>(budget ? record.flags | LS_BUDGET : record.flags & ~LS_BUDGET);
+  record.budget_end = first + budget.value_or(0);
+  record.ends = 0;
+  record.status = 0;
+  record.status_ns = record.packets = record.bytes = 0;
 }
 
 }  // namespace
@@ -73,14 +98,20 @@ struct Links::Ring {
   ~Ring() { ring_buffer__free(buffer); }
 };
 
+struct Links::Candidate {
+  const Socket& socket;
+  uint32_t unread = 0;
+  bool known = false;  // has a record
+  Parked parked{};
+  SocketFacts facts{};  // of a socket that has none yet
+};
+
 Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uint32_t worker)
     : kernel_(std::move(kernel)),
       routes_(std::move(routes)),
       worker_(worker),
+      sockets_(kernel_, worker),
       ring_(std::make_unique<Ring>()) {
-  const uint32_t share = kernel_->record_count() / kernel_->workers();
-  first_record_ = worker * share;
-  for (uint32_t i = share; i > 0; i--) free_records_.push_back(first_record_ + i - 1);
   const auto on_sample = [](void* self, void* data, size_t) {
     static_cast<Links*>(self)->on_event(*static_cast<const ls_event*>(data));
     return 0;
@@ -88,9 +119,7 @@ Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uin
   ring_->buffer = ring_buffer__new(fd(), on_sample, this, nullptr);
 }
 
-Links::~Links() {
-  for (const Ended& ended : ended_) free_record(ended.record);
-}
+Links::~Links() = default;
 
 uint32_t Links::upstream_mss(int client) {
   const uint32_t size = segment_size(client);
@@ -103,210 +132,205 @@ uint32_t Links::path_mss(const SocketAddress& backend) {
   return mtu > headers ? mtu - headers : 0;
 }
 
-const char* Links::check(const SocketFacts& client, const SocketFacts& backend, uint32_t& client_if,
-                         uint32_t& backend_if) const {
-  if (is_v4(client.remote) != is_v4(backend.remote)) return "family";
-  if (!client.established || !backend.established) return "half_closed";
-  if (backend.unread != 0) return "early_data";
-  const uint8_t differ = client.options ^ backend.options;
-  if ((differ & TCPI_OPT_TIMESTAMPS) != 0) return "timestamps";
-  if ((differ & TCPI_OPT_SACK) != 0) return "sack";
-  if ((differ & TCPI_OPT_ECN) != 0) return "ecn";
-  if (((client.options | backend.options) & kOptionMicrosecondTimestamps) != 0) return "timestamps";
-  // The kernel has taken the room for timestamps off what was announced, but not off what is accepted.
-  const uint32_t options = (client.options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0;
-  // A backend that was told of no larger segments than the client takes may take larger ones itself: what it said is
-  // cut down to the same number, and only the path tells.
-  const uint32_t backend_takes =
-      backend.mss_clamp == client.segment ? backend.path_mss : std::min(backend.mss_clamp, backend.path_mss);
-  if (client.advertised_mss + options > backend_takes) return "mss";
-  if (backend.advertised_mss + options > std::min(client.mss_clamp, client.path_mss)) return "mss";
-  client_if = routes_->interface_to(client.local, client.remote);
-  backend_if = routes_->interface_to(backend.local, backend.remote);
-  if (client_if == 0 || backend_if == 0) return "interface";
-  if (const char* objection = routes_->objection(client_if)) return objection;
-  return routes_->objection(backend_if);
-}
-
-bool Links::take_record(uint32_t& index) {
-  // Rather an early end of somebody's time-wait than no link.
-  if (free_records_.empty() && !ended_.empty()) {
-    free_record(ended_.front().record);
-    ended_.pop_front();
+// Finds out what there is to know of a socket; or the word for why it cannot be part of a link.
+const char* Links::examine(Candidate& candidate) {
+  if (const Parked* parked = sockets_.find(candidate.socket.fd)) {
+    candidate.known = true;
+    candidate.parked = *parked;
+    candidate.unread = candidate.socket.unread;
+    return routes_->objection(parked->fit.interface);
   }
-  if (free_records_.empty()) return false;
-  index = free_records_.back();
-  free_records_.pop_back();
-  return true;
+  if (!has_packets(candidate.socket.fd)) return "unix_socket";
+  SocketFacts& facts = candidate.facts;
+  if (!read_facts(candidate.socket.fd, facts)) return "socket";
+  if (!facts.established) return "half_closed";
+  candidate.parked.fit = fit_of(facts, routes_->interface_to(facts.local, facts.remote));
+  candidate.unread = facts.unread;
+  candidate.parked.first_rcv = facts.rcv - facts.unread - static_cast<uint32_t>(candidate.socket.received);
+  candidate.parked.first_snd = facts.snd - static_cast<uint32_t>(candidate.socket.sent);
+  if (candidate.parked.fit.interface == 0) return "interface";
+  return routes_->objection(candidate.parked.fit.interface);
 }
 
-// The address pair may belong to a later record by now.
-void Links::free_record(uint32_t index) {
-  const ls_key& key = record(index).key;
-  uint32_t found = 0;
-  if (bpf_map_lookup_elem(kernel_->sockets(), &key, &found) == 0 && found == index) {
-    bpf_map_delete_elem(kernel_->sockets(), &key);
-  }
-  free_records_.push_back(index);
+bool Links::park(Candidate& candidate) {
+  return candidate.known || sockets_.park(candidate.socket.fd, candidate.facts, candidate.parked);
 }
 
-bool Links::publish(uint32_t index) {
-  return bpf_map_update_elem(kernel_->sockets(), &record(index).key, &index, BPF_ANY) == 0;
+Links::Half Links::half_of(const Candidate& candidate) const {
+  const ls_record& r = sockets_.record(candidate.parked.record);
+  const uint32_t first = candidate.parked.first_rcv + static_cast<uint32_t>(candidate.socket.received);
+  return {candidate.parked.record, candidate.socket.fd, candidate.unread, first + r.adv_in};
 }
 
-const char* Links::join(int client, int backend, uint64_t pending, Owner& owner, LinkId& id) {
-  if (!has_packets(client) || !has_packets(backend)) return "unix_socket";
-  if (redirected(client)) return "nat";
-  SocketFacts client_facts{}, backend_facts{};
-  if (!read_facts(client, client_facts) || !read_facts(backend, backend_facts)) return "socket";
-  uint32_t client_if = 0, backend_if = 0;
-  if (const char* reason = check(client_facts, backend_facts, client_if, backend_if)) return reason;
-  uint32_t client_record = 0, backend_record = 0;
-  if (!take_record(client_record)) return "records";
-  if (!take_record(backend_record)) {
-    free_records_.push_back(client_record);
-    return "records";
-  }
-  ls_record& c = record(client_record);
-  ls_record& b = record(backend_record);
-  describe(c, client_facts, client_if, worker_);
-  describe(b, backend_facts, backend_if, worker_);
+// What is read from the client from here on begins where the pending bytes end at the backend, and the other way round.
+void Links::relate(const Candidate& client, const Candidate& backend, const Terms& terms) {
+  ls_record& c = sockets_.record(client.parked.record);
+  ls_record& b = sockets_.record(backend.parked.record);
+  const uint32_t client_begin = half_of(client).begin, backend_begin = half_of(backend).begin;
   c.flags |= LS_CLIENT;
-  c.peer = backend_record;
-  b.peer = client_record;
-  // What is read from the client from here on begins where the pending bytes end at the backend; what is written by
-  // the backend begins where everything that was written to the client ends.
-  const uint32_t taken = client_facts.rcv - client_facts.unread;
-  c.delta_seq = backend_facts.snd + static_cast<uint32_t>(pending) - taken;
-  b.delta_seq = client_facts.snd - backend_facts.rcv;
+  c.local_rcv = client_begin + client.unread - c.adv_in;
+  b.local_rcv = backend_begin + backend.unread - b.adv_in;
+  c.local_snd = client.parked.first_snd + static_cast<uint32_t>(client.socket.sent);
+  b.local_snd = backend.parked.first_snd + static_cast<uint32_t>(backend.socket.sent);
+  begin(c, backend.parked.record, client_begin, terms.client_budget);
+  begin(b, client.parked.record, backend_begin, terms.backend_budget);
+  c.local_snd += static_cast<uint32_t>(terms.to_client);
+  b.local_snd += static_cast<uint32_t>(terms.to_backend);
+  c.delta_seq = real_snd(b) - client_begin;
+  b.delta_seq = real_snd(c) - backend_begin;
   c.delta_ack = -b.delta_seq;
   b.delta_ack = -c.delta_seq;
-  b.local_snd += static_cast<uint32_t>(pending);
-  store(c.state, LS_LINKED);
-  store(b.state, LS_LINKED);
-  if (!publish(backend_record) || !publish(client_record)) {
-    free_record(client_record);
-    free_record(backend_record);
-    return "records";
-  }
-  // Should the process die, there is nobody left who translates: better a RST at the next packet than two ends that
-  // wait for each other.
-  reset_on_close(client, true);
-  reset_on_close(backend, true);
-  id = client_record;
-  const size_t at = client_record - first_record_;
-  if (at >= links_.size()) links_.resize(at + 1);
+  // One number for the link, that neither record has had.
+  const uint32_t number = std::max(c.phase >> 2, b.phase >> 2) + 1;
+  store(b.phase, number << 2 | LS_LINKED);
+  store(c.phase, number << 2 | LS_LINKED);
+}
+
+const char* Links::join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
+                        LinkId& id) {
+  Candidate c{.socket = client};
+  Candidate b{.socket = backend};
+  if (const char* reason = examine(c)) return reason;
+  if (const char* reason = examine(b)) return reason;
+  if (!c.known && redirected(client.fd)) return "nat";
+  // What a backend says before it was asked answers nothing that passed.
+  if (!b.known && backend.sent == 0 && b.unread != 0) return "early_data";
+  if (const char* reason = misfit(c.parked.fit, b.parked.fit)) return reason;
+  if (!park(c) || !park(b)) return "records";
+  relate(c, b, terms);
+  id = c.parked.record;
+  const size_t index = id - sockets_.first_record();
+  if (index >= links_.size()) links_.resize(index + 1);
   // The first sweep finds it active, whatever it carried until then.
-  links_[at] = {&owner,  client_record,       backend_record, client,
-                backend, client_facts.unread, UINT64_MAX,     now_ms_};
+  links_[index] = {&owner, half_of(c), half_of(b), UINT64_MAX, now_ms_};
   active_++;
   return nullptr;
 }
 
 // Before the bytes are sent: an acknowledgement of them must not find the old number.
-void Links::relay(ls_record& from, ls_record& to, uint32_t sent, uint32_t received) {
-  store(to.local_snd, to.local_snd + sent);
-  store(from.local_rcv, from.local_rcv + received);
-  const uint32_t end = from.local_rcv + from.adv_in;
-  uint32_t seen = load(from.seq_next);
-  while (after(end, seen) && !__atomic_compare_exchange_n(&from.seq_next, &seen, end, false, __ATOMIC_SEQ_CST,
-                                                          __ATOMIC_SEQ_CST)) {
-  }
+void Links::relay(Half& from, const Half& to, uint32_t bytes) {
+  const uint32_t known = std::min(bytes, from.unread);
+  from.unread -= known;
+  ls_record& source = record(from);
+  store(record(to).local_snd, record(to).local_snd + bytes);
+  if (bytes == known) return;
+  store(source.local_rcv, source.local_rcv + bytes - known);
+  raise(source.seq_next, real_rcv(source));
+  // A copy for this stack that named the number before was thrown away by it: it has to hear that again.
+  store(source.local_acked, source.local_snd - 1);
 }
 
-void Links::relay_to_backend(LinkId id, uint64_t bytes) {
-  Link& link = links_[id - first_record_];
-  const auto count = static_cast<uint32_t>(bytes);
-  const uint32_t known = std::min(count, link.client_unread);
-  link.client_unread -= known;
-  relay(record(link.client), record(link.backend), count, count - known);
-}
+void Links::relay_to_backend(LinkId id, uint32_t bytes) { relay(at(id).client, at(id).backend, bytes); }
 
-void Links::relay_to_client(LinkId id, uint64_t bytes) {
-  const Link& link = links_[id - first_record_];
-  const auto count = static_cast<uint32_t>(bytes);
-  relay(record(link.backend), record(link.client), count, count);
-}
+void Links::relay_to_client(LinkId id, uint32_t bytes) { relay(at(id).backend, at(id).client, bytes); }
 
 Splicer::Totals Links::totals(LinkId id) const {
-  const Link& link = links_[id - first_record_];
-  const ls_record& backend = record(link.backend);
-  return {backend.bytes, record(link.client).bytes, backend.status_ns, backend.status};
+  const ls_record& client = record(at(id).client);
+  const ls_record& backend = record(at(id).backend);
+  return {
+      .to_client = backend.bytes,
+      .to_backend = client.bytes,
+      .from_backend = backend.seq_next - at(id).backend.begin,
+      .from_client = client.seq_next - at(id).client.begin,
+      .status_ns = backend.status_ns,
+      .status = backend.status,
+  };
 }
 
+bool Links::returned(LinkId id) const { return state_of(load(record(at(id).client).phase)) == LS_LOCAL; }
+
 bool Links::quiet(LinkId id) const {
-  const Link& link = links_[id - first_record_];
-  const ls_record& c = record(link.client);
-  const ls_record& b = record(link.backend);
-  return everything_acknowledged(c, b) && everything_acknowledged(b, c);
+  return both_acknowledged(record(at(id).client), record(at(id).backend));
 }
 
 void Links::leave_link(Link& link) {
-  ended_.push_back({link.client, now_ms_});
-  ended_.push_back({link.backend, now_ms_});
   link.owner = nullptr;
   active_--;
 }
 
 void Links::release(LinkId id) {
-  Link& link = links_[id - first_record_];
-  close_silently_later(link.client_fd);
-  close_silently_later(link.backend_fd);
+  close_silently_later(at(id).client.fd);
+  close_silently_later(at(id).backend.fd);
+  leave_link(at(id));
+}
+
+void Links::cut(LinkId id) {
+  Link& link = at(id);
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  if (hold(c, b)) {
+    settle(c, b, link.backend.unread);
+    settle(b, c, link.client.unread);
+    let_go(c, b, LS_LOCAL);
+  }
   leave_link(link);
 }
 
-void Links::resume(LinkId id) {
-  Link& link = links_[id - first_record_];
+bool Links::take_back(LinkId id) {
+  const Link& link = at(id);
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
-  store(c.state, LS_RESUMING);
-  store(b.state, LS_RESUMING);
-  settle(c, b);
-  settle(b, c);
-  reset_on_close(link.client_fd, false);
-  reset_on_close(link.backend_fd, false);
-  // New connections between these addresses are not this link's any more.
-  __atomic_fetch_or(&c.ends, LS_OVER, __ATOMIC_SEQ_CST);
-  __atomic_fetch_or(&b.ends, LS_OVER, __ATOMIC_SEQ_CST);
-  store(c.state, LS_LOCAL);
-  store(b.state, LS_LOCAL);
-  leave_link(link);
+  const bool held = hold(c, b);
+  if (held && (!both_acknowledged(c, b) || ((c.ends | b.ends) & (LS_FIN | LS_RESET)) != 0)) {
+    let_go(c, b, LS_LINKED);
+    return false;
+  }
+  if (held) {
+    settle(c, b, link.backend.unread);
+    settle(b, c, link.client.unread);
+    let_go(c, b, LS_LOCAL);
+  }
+  leave_link(at(id));
+  return true;
 }
 
 void Links::handle_events() { ring_buffer__consume(ring_->buffer); }
 
 void Links::on_event(const ls_event& event) {
-  const ls_record& told = record(event.record);
+  const ls_record& told = sockets_.record(event.record);
   const uint32_t client = (told.flags & LS_CLIENT) != 0 ? event.record : told.peer;
-  const size_t at = client - first_record_;
+  const size_t index = client - sockets_.first_record();
   // The owner may have given it back already.
-  if (at >= links_.size() || links_[at].owner == nullptr) return;
-  links_[at].owner->link_ended(event.kind == LS_EVENT_RESET ? End::reset : End::finished);
+  if (index >= links_.size() || links_[index].owner == nullptr) return;
+  Owner& owner = *links_[index].owner;
+  switch (event.kind) {
+    case LS_EVENT_SPENT:
+      // Said of an earlier link, it is no news.
+      if (spent(told)) owner.budget_spent();
+      break;
+    case LS_EVENT_LATE:
+      owner.link_ended(End::late);
+      break;
+    default:
+      owner.link_ended(event.kind == LS_EVENT_RESET ? End::reset : End::finished);
+  }
 }
 
 void Links::sweep(uint64_t now_ms, uint64_t idle_ms) {
   now_ms_ = now_ms;
-  while (!ended_.empty() && now_ms - ended_.front().since_ms >= kLingerMs) {
-    free_record(ended_.front().record);
-    ended_.pop_front();
-  }
+  sockets_.sweep(now_ms);
   for (size_t i = 0; i < links_.size(); i++) {
-    Link& link = links_[i];
-    if (link.owner == nullptr) continue;
-    const ls_record& c = record(link.client);
-    const ls_record& b = record(link.backend);
-    const uint64_t packets = c.packets + b.packets;
-    if (packets != link.packets) {
-      link.packets = packets;
-      link.active_ms = now_ms;
-    }
-    if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
-      // Its event was lost.
-      link.owner->link_ended((c.ends & LS_RESET) != 0 || (b.ends & LS_RESET) != 0 ? End::reset
-                                                                                  : End::finished);
-    } else if (now_ms - link.active_ms >= idle_ms) {
-      link.owner->link_ended(End::idle);
-    }
+    if (links_[i].owner != nullptr) sweep(links_[i], idle_ms);
+  }
+}
+
+void Links::sweep(Link& link, uint64_t idle_ms) {
+  const ls_record& c = record(link.client);
+  const ls_record& b = record(link.backend);
+  const uint64_t packets = c.packets + b.packets;
+  if (packets != link.packets) {
+    link.packets = packets;
+    link.active_ms = now_ms_;
+  }
+  // What follows is for ends whose event was lost.
+  if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
+    const bool reset = ((c.ends | b.ends) & LS_RESET) != 0;
+    const bool finished = (c.ends & b.ends & LS_FIN) != 0;
+    link.owner->link_ended(reset ? End::reset : finished ? End::finished : End::late);
+  } else if (spent(c) || spent(b)) {
+    link.owner->budget_spent();
+  } else if (now_ms_ - link.active_ms >= idle_ms) {
+    link.owner->link_ended(End::idle);
   }
 }
 

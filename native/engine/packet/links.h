@@ -1,15 +1,13 @@
-// The links of one worker: sockets that are parked, and the records by which the programs in the kernel carry their
+// The links of one worker: pairs of parked sockets, and the records by which the programs in the kernel carry their
 // packets past them.
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "../splicer.h"
 #include "kernel.h"
-#include "socket_facts.h"
+#include "parked_sockets.h"
 
 namespace longsplice::packet {
 
@@ -33,56 +31,59 @@ class Links final : public Splicer {
 
   uint32_t upstream_mss(int client) override;
   uint32_t path_mss(const SocketAddress& backend) override;
-  const char* join(int client, int backend, uint64_t pending, Owner& owner, LinkId& id) override;
-  void relay_to_backend(LinkId id, uint64_t bytes) override;
-  void relay_to_client(LinkId id, uint64_t bytes) override;
+  const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
+                   LinkId& id) override;
+  void relay_to_backend(LinkId id, uint32_t bytes) override;
+  void relay_to_client(LinkId id, uint32_t bytes) override;
   Totals totals(LinkId id) const override;
   void release(LinkId id) override;
-  void resume(LinkId id) override;
+  void cut(LinkId id) override;
+  bool take_back(LinkId id) override;
+  bool returned(LinkId id) const override;
   bool quiet(LinkId id) const override;
-  uint64_t idle_ms(LinkId id) const override { return now_ms_ - links_[id - first_record_].active_ms; }
+  uint64_t idle_ms(LinkId id) const override { return now_ms_ - at(id).active_ms; }
+  void forget(int fd) override { sockets_.forget(fd); }
   int fd() const override { return kernel_->ring(worker_); }
   void handle_events() override;
   void sweep(uint64_t now_ms, uint64_t idle_ms) override;
-  bool busy() const override { return active_ > 0 || !ended_.empty(); }
+  bool busy() const override { return active_ > 0 || sockets_.lingering(); }
   uint32_t active() const override { return active_; }
 
  private:
+  struct Half {
+    uint32_t record = 0;
+    int fd = -1;
+    uint32_t unread = 0;  // bytes that are in the socket's queue from before the link
+    uint32_t begin = 0;   // real number of the first byte that was not read from the socket
+  };
   struct Link {
-    Owner* owner = nullptr;  // nullptr: free, or ended
-    uint32_t client = 0;     // records
-    uint32_t backend = 0;
-    int client_fd = -1;
-    int backend_fd = -1;
-    uint32_t client_unread = 0;  // bytes that were in the client's queue when its number was read
-    uint64_t packets = 0;        // at the last sweep that saw new ones ...
-    uint64_t active_ms = 0;      // ... and when that was
+    Owner* owner = nullptr;  // nullptr: there is no link
+    Half client;
+    Half backend;
+    uint64_t packets = 0;    // at the last sweep that saw new ones ...
+    uint64_t active_ms = 0;  // ... and when that was
   };
-  // A record whose addresses may still see a late segment.
-  struct Ended {
-    uint32_t record;
-    uint64_t since_ms;
-  };
+  struct Candidate;
   struct Ring;
 
-  ls_record& record(uint32_t index) const { return kernel_->records()[index]; }
-  const char* check(const SocketFacts& client, const SocketFacts& backend, uint32_t& client_if,
-                    uint32_t& backend_if) const;
-  bool take_record(uint32_t& index);
-  void free_record(uint32_t index);
-  bool publish(uint32_t index);
-  void relay(ls_record& from, ls_record& to, uint32_t sent, uint32_t received);
+  Link& at(LinkId id) { return links_[id - sockets_.first_record()]; }
+  const Link& at(LinkId id) const { return links_[id - sockets_.first_record()]; }
+  ls_record& record(const Half& half) const { return sockets_.record(half.record); }
+  const char* examine(Candidate& candidate);
+  bool park(Candidate& candidate);
+  Half half_of(const Candidate& candidate) const;
+  void relate(const Candidate& client, const Candidate& backend, const Terms& terms);
+  void relay(Half& from, const Half& to, uint32_t bytes);
   void leave_link(Link& link);
   void on_event(const ls_event& event);
+  void sweep(Link& link, uint64_t idle_ms);
 
   std::shared_ptr<Kernel> kernel_;
   std::unique_ptr<Routes> routes_;
   uint32_t worker_;
+  ParkedSockets sockets_;
   std::unique_ptr<Ring> ring_;
-  std::vector<uint32_t> free_records_;
   std::vector<Link> links_;  // by client record, counted from the worker's first
-  std::deque<Ended> ended_;
-  uint32_t first_record_;
   uint32_t active_ = 0;
   uint64_t now_ms_ = 0;
 };

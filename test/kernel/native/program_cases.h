@@ -50,6 +50,7 @@ std::vector<Case> ignored_cases();
 std::vector<Case> stack_cases();
 std::vector<Case> copy_cases();
 std::vector<Case> end_cases();
+std::vector<Case> return_cases();
 std::vector<Case> random_cases();
 
 // Where the remote ends of a link are, and what they speak.
@@ -100,6 +101,9 @@ class Link {
   Report& report_;
   Shape shape_;
 };
+
+// What the card added up does not fit a packet that was cut; what it is to complete, it still is.
+constexpr Sums after_cut(Sums sums) { return sums == Sums::partial ? sums : Sums::none; }
 
 // Options as hosts write them.
 Bytes timestamps_option(uint32_t tsval, uint32_t tsecr);

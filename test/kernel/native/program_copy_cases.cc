@@ -51,9 +51,9 @@ void none_without_ack(Rig& rig, Report& report) {
   report.equal("copies", run.copies.size(), size_t{0});
 }
 
-// A copy that is cut has a complete checksum, whatever it had before.
 void expect_cut(Link& link, const Segment& in, const Segment& want, Sums sums = Sums::none) {
-  link.expect_passed(link.arrive(link.client, in, sums, Tag::stack_copy), want, "split_acks 1");
+  link.expect_passed(link.arrive(link.client, in, sums, Tag::stack_copy), want, "split_acks 1",
+                     after_cut(sums));
 }
 
 void cut(Rig& rig, Report& report) {

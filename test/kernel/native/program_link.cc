@@ -80,7 +80,7 @@ Link::Link(Rig& rig, Report& report, const Shape& shape)
   backend.ts_advance = 4'321;
   backend.last_tsval = 60'000'000;
   for (ls_record* record : {&client, &backend}) {
-    record->state = LS_LINKED;
+    record->phase = LS_LINKED;
     record->ts_ready = 1;
   }
   relate();

@@ -173,7 +173,7 @@ void stack_without_timestamps(Rig& rig, Report& report) {
     for (const auto state : {LS_LINKED, LS_LOCAL}) {
       report.where = "flags " + std::to_string(flags) + ", state " + std::to_string(state) + ": ";
       Link link(rig, report);
-      link.client.state = link.backend.state = state;
+      link.client.phase = link.backend.phase = state;
       // From where whatever else is on the stack of the programs is a step forward.
       for (const uint32_t last : {0x80000010u, 0xc0000000u, 0x10u, 0x40000000u}) {
         link.client.last_tsval = last;

@@ -109,7 +109,7 @@ void try_linked(Random& random, Rig& rig, Report& report, Link& link, ls_record&
     link.expect_passed(link.arrive(from, in, sums), to_stack(in, from), "old_data 1", sums);
   } else if (old) {
     link.expect_passed(link.arrive(from, in, sums), reminder_to_stack(in, from),
-                       "split_acks 1, old_data_cut 1");
+                       "split_acks 1, old_data_cut 1", after_cut(sums));
   } else {
     // The first timestamp is taken from the clock; that one has cases of its own.
     if (from.ts_ready == 0) in.options = nops(4);
@@ -125,8 +125,9 @@ void try_linked(Random& random, Rig& rig, Report& report, Link& link, ls_record&
 void try_copy(Random& random, Rig& rig, Link& link, const ls_record& record, Segment in) {
   in.seq = random.number();
   in.ack = random.number();
-  const Run run = link.arrive(record, in, random_sums(random, rig, true), Tag::stack_copy);
-  link.expect_passed(run, told_to_stack(in, record), "split_acks 1");
+  const Sums sums = random_sums(random, rig, true);
+  const Run run = link.arrive(record, in, sums, Tag::stack_copy);
+  link.expect_passed(run, told_to_stack(in, record), "split_acks 1", after_cut(sums));
 }
 
 void try_linked_stack(Random& random, Rig& rig, Link& link, ls_record& record, Segment out) {
@@ -146,11 +147,11 @@ void try_local(Random& random, Rig& rig, Link& link, ls_record& record, Segment 
   in.ack = random.number();
   out.seq = random.number();
   out.ack = random.number();
-  record.state = LS_LOCAL;
+  record.phase = LS_LOCAL;
   link.expect_passed(link.arrive(record, in, sums), to_stack(in, record), "local_in 1", sums);
   const Segment want = from_local_stack(out, record);
   link.expect_passed(link.leave(record, out, sums), want, "local_out 1", sums);
-  record.state = LS_LINKED;
+  record.phase = LS_LINKED;
 }
 
 void random_segments(Rig& rig, Report& report) {

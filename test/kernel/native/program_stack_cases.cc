@@ -7,7 +7,7 @@ namespace {
 
 Bytes stamps(uint32_t tsval, uint32_t tsecr) { return joined({nops(2), timestamps_option(tsval, tsecr)}); }
 
-void unlink(Link& link) { link.client.state = link.backend.state = LS_LOCAL; }
+void unlink(Link& link) { link.client.phase = link.backend.phase = LS_LOCAL; }
 
 void local_in(Rig& rig, Report& report) {
   for (const Shape& shape : all_shapes()) {
@@ -175,7 +175,7 @@ void while_resuming(Rig& rig, Report& report) {
   for (const Shape& shape : all_shapes()) {
     report.where = shape.name() + ": ";
     Link link(rig, report, shape);
-    link.client.state = link.backend.state = LS_RESUMING;
+    link.client.phase = link.backend.phase = LS_RESUMING;
     Segment in = link.from_client();
     in.payload = Bytes(3, 'x');
     link.expect_dropped(link.arrive(link.client, in), "resuming 1");

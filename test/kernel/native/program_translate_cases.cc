@@ -234,24 +234,6 @@ void every_kind_of_checksum(Rig& rig, Report& report) {
   }
 }
 
-void beyond_a_budget(Rig& rig, Report& report) {
-  Link link(rig, report);
-  link.client.has_budget = 1;
-  link.client.budget_end = link.client.link_rcv + 10;
-  Segment in = link.from_client();
-  in.payload = Bytes(11, 'x');
-  link.expect_dropped(link.arrive(link.client, in), "over_budget 1");
-  report.equal("seq_next", link.client.seq_next, link.client.link_rcv);
-  in.payload.resize(10);
-  link.expect_spliced(link.client, in, spliced(in, link.client, link.backend));
-  in = link.from_client();
-  link.expect_spliced(link.client, in, spliced(in, link.client, link.backend));
-  in.payload = Bytes(1, 'x');
-  link.expect_dropped(link.arrive(link.client, in), "over_budget 1");
-  const Segment back = link.from_backend();
-  link.expect_spliced(link.backend, back, spliced(back, link.backend, link.client));
-}
-
 }  // namespace
 
 std::vector<Case> translate_cases() {
@@ -266,7 +248,6 @@ std::vector<Case> translate_cases() {
       {"translate", "takes the packet's length where the header has none", without_a_length},
       {"translate", "takes the packet's length where an extension has it", with_a_long_length},
       {"translate", "keeps every kind of checksum right", every_kind_of_checksum},
-      {"translate", "drops what is beyond a budget", beyond_a_budget},
   };
 }
 

@@ -1,0 +1,50 @@
+// From one end of a link to the other.
+#ifndef LONGSPLICE_LINK_BPF_H
+#define LONGSPLICE_LINK_BPF_H
+
+#include "stack.bpf.h"
+
+#define LS_LOOPBACK 1
+
+static __noinline int splice(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
+                             struct ls_record* peer) {
+  const __u32 bytes = (__u32)p->window << (r->remote_wscale & 15);
+  struct rewrite to = {
+      .source = peer->key.local,
+      .target = peer->key.remote,
+      .source_port = peer->key.local_port,
+      .target_port = peer->key.remote_port,
+      .seq = p->seq + r->delta_seq,
+      .ack = p->ack + r->delta_ack,
+      .window = scale_window(bytes, peer->local_wscale),
+      .flags = p->flags,
+      .sack_delta = r->delta_ack,
+  };
+  // What the peer's own stack has received is acknowledged, whatever the new end says of it.
+  if (before(to.ack, peer->link_rcv)) to.ack = peer->link_rcv;
+  if (p->timestamps != 0) {
+    const __u32 tsval = bpf_ntohl(p->tsval);
+    if (!r->ts_ready) {
+      r->ts_delta = stack_clock(peer) + peer->ts_advance - tsval;
+      r->ts_ready = 1;
+    }
+    to.tsval = not_before_last(peer, tsval + r->ts_delta);
+    // 0 means that there is nothing to measure a round trip by.
+    to.tsecr = peer->ts_ready ? bpf_ntohl(p->tsecr) - peer->ts_delta : 0;
+  }
+  if (!rewrite_packet(skb, p, &to)) {
+    count(LS_COUNT_bad_packet);
+    return 0;
+  }
+  return 1;
+}
+
+static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record* peer, int on_loopback) {
+  count(LS_COUNT_spliced);
+  // From lo to lo the packet has a route already, and one that leads to the other end as well as to this.
+  if (on_loopback && peer->ifindex == LS_LOOPBACK) return NEXT;
+  skb->tc_index = translated;
+  return bpf_redirect_neigh(peer->ifindex, NULL, 0, 0);
+}
+
+#endif

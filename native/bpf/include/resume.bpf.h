@@ -1,0 +1,99 @@
+// How a link returns to the stacks of its two parked sockets, at the packet that user space has to see.
+//
+// It can do so only when it is quiet: then there is one number up to which everything was sent, received and
+// acknowledged in each direction, and both stacks go on from there. Nothing is lost, and nothing is sent again.
+#ifndef LONGSPLICE_RESUME_BPF_H
+#define LONGSPLICE_RESUME_BPF_H
+
+#include "link.bpf.h"
+
+static __always_inline int beyond_budget(const struct packet* p, const struct ls_record* r,
+                                         const struct ls_record* peer) {
+  if (!(r->flags & LS_BUDGET) || !after(packet_end(p), r->budget_end)) return 0;
+  // A FIN that answers one ends the link as any other.
+  return p->payload != 0 || !(peer->ends & LS_FIN);
+}
+
+// The packet acknowledges all that the other end has sent, and the other end everything before the packet.
+static __always_inline int quiet_at(const struct packet* p, const struct ls_record* r,
+                                    const struct ls_record* peer) {
+  const __u32 sent = *(volatile const __u32*)&r->seq_next;
+  const __u32 acked = *(volatile const __u32*)&peer->ack_seen;
+  const __u32 answered = *(volatile const __u32*)&peer->seq_next;
+  return !after(p->seq, sent) && acked == sent + r->delta_seq && p->ack == answered + peer->delta_seq;
+}
+
+// The client's record first. Whoever has set that one alone may set the other.
+static __always_inline int hold(struct ls_record* client, struct ls_record* backend) {
+  const __u32 phase = phase_of(client);
+  if ((phase & LS_STATE) != LS_LINKED) return 0;
+  const __u32 resuming = (phase & ~LS_STATE) | LS_RESUMING;
+  if (__sync_val_compare_and_swap(&client->phase, phase, resuming) != phase) return 0;
+  __sync_lock_test_and_set(&backend->phase, resuming);
+  return 1;
+}
+
+static __always_inline void let_go(struct ls_record* client, struct ls_record* backend, __u32 state) {
+  const __u32 phase = (client->phase & ~LS_STATE) | state;
+  __sync_lock_test_and_set(&backend->phase, phase);
+  __sync_lock_test_and_set(&client->phase, phase);
+}
+
+// Its stack goes on from these real numbers.
+static __always_inline void settle(struct ls_record* r, __u32 received, __u32 sent) {
+  r->adv_in = received - r->local_rcv;
+  r->adv_out = sent - r->local_snd;
+  const __u32 clock = stack_clock(r) + r->ts_advance;
+  const __u32 last = r->last_tsval;
+  if (after(last, clock)) r->ts_advance += last - clock;
+}
+
+// What `return_at` says besides a verdict: the packet has gone to the stack as a copy, and what is left of it is an
+// acknowledgement that the other end waits for. The caller sends it on; further down the stack would not do (512 bytes).
+#define LS_ACK_REMAINS 100
+
+static __noinline int return_at(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
+                                struct ls_record* peer, int on_loopback) {
+  struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
+  struct ls_record* backend = r->flags & LS_CLIENT ? peer : r;
+  if (!hold(client, backend)) {
+    count(LS_COUNT_resuming);
+    return DROP;
+  }
+  if (!quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
+    let_go(client, backend, LS_LINKED);
+    count(LS_COUNT_not_quiet);
+    // A FIN that went past cannot come to the stack of its socket any more.
+    if (peer->ends & LS_FIN) end_link(r, peer, peer->peer, LS_EVENT_LATE);
+    return DROP;
+  }
+  const int owes_ack = after(p->ack, r->ack_seen);
+  settle(r, r->seq_next, p->ack);
+  settle(peer, peer->seq_next, peer->ack_seen);
+  r->ack_seen = p->ack;
+  let_go(client, backend, LS_LOCAL);
+  count(LS_COUNT_returned);
+  if (!owes_ack || is_jumbo(p)) {
+    count(LS_COUNT_local_in);
+    return to_own_stack(skb, p, r);
+  }
+  // The copy comes by here again, and finds a socket that speaks for itself.
+  bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);
+  return LS_ACK_REMAINS;
+}
+
+// The other end still has to hear that everything arrived; the packet itself is none of its business.
+static __noinline int keep_ack(struct __sk_buff* skb, struct packet* p, const struct ls_record* r) {
+  if (!cut_to_header(skb, p)) {
+    count(LS_COUNT_bad_copy);
+    return 0;
+  }
+  p->payload = 0;
+  p->flags &= ~(LS_TCP_FIN | LS_TCP_PSH | LS_TCP_URG);
+  // Where the packet begins earlier than what is new in it, the number would be an old one.
+  p->seq = r->seq_next;
+  count(LS_COUNT_last_acks);
+  return 1;
+}
+
+#endif

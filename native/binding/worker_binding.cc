@@ -237,6 +237,7 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   links["active"] = static_cast<double>(worker_->splicer() != nullptr ? worker_->splicer()->active() : 0);
   links["finished"] = static_cast<double>(stats.links_finished);
   links["reset"] = static_cast<double>(stats.links_reset);
+  links["cut"] = static_cast<double>(stats.links_cut);
   links["resumed"] = static_cast<double>(stats.links_resumed);
   links["idle"] = static_cast<double>(stats.links_idle);
   result["links"] = links;

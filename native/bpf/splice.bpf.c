@@ -46,9 +46,9 @@ static __always_inline void note_status(struct __sk_buff* skb, const struct pack
 // Whoever waits for the end of the peer's budget hears that it has arrived.
 static __always_inline void note_spent(struct ls_record* peer, const struct ls_record* r,
                                        const struct packet* p) {
-  if (!(peer->flags & LS_BUDGET) || peer->seq_next != peer->budget_end || peer->seq_next == peer->link_rcv)
-    return;
-  if (p->ack != peer->budget_end + peer->delta_seq) return;
+  const __u32 sent = peer->seq_next;
+  if (!(peer->flags & LS_BUDGET) || before(sent, peer->budget_end) || sent == peer->link_rcv) return;
+  if (p->ack != sent + peer->delta_seq) return;
   if (__sync_fetch_and_or(&peer->ends, LS_SPENT) & LS_SPENT) return;
   tell(peer, r->peer, LS_EVENT_SPENT);
 }
@@ -99,15 +99,21 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     return tell_stack(skb, p, r, r->local_rcv - 1);
   }
   if (beyond_budget(p, r, peer)) {
-    const int verdict = return_at(skb, p, r, peer, on_loopback);
-    if (verdict != LS_ACK_REMAINS) return verdict;
-    if (!keep_ack(skb, p, r) || !splice(skb, p, r, peer)) return DROP;
-    return send_on(skb, peer, on_loopback);
+    const int verdict = resume_at(skb, p, r, peer, on_loopback);
+    if (verdict != LS_LAST_ACK && verdict != LS_ACK_ONLY) return verdict;
+    if (!keep_ack(skb, p, r)) return DROP;
+    if (verdict == LS_LAST_ACK) {
+      if (!splice(skb, p, r, peer)) return DROP;
+      count(LS_COUNT_last_acks);
+      return send_on(skb, peer, on_loopback);
+    }
   }
   if (!note_packet(skb, p, r, peer, index, phase)) {
     count(LS_COUNT_resuming);
     return DROP;
   }
+  // Who answers for this backend has something better to say.
+  if ((r->ends & LS_RESET) && (r->flags & (LS_BUDGET | LS_CLIENT)) == LS_BUDGET) return DROP;
   if (before(r->local_acked, r->local_snd) && (p->flags & LS_TCP_ACK) && !is_jumbo(p)) {
     skb->tc_index = stack_copy;
     bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);
@@ -133,6 +139,9 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, const
     case LS_LINKED:
       return arrive_linked(skb, p, r, index, phase, on_loopback);
     case LS_LOCAL:
+      // A link that is made next may never see another packet of this end.
+      if (p->flags & LS_TCP_ACK) raise(&r->ack_seen, p->ack);
+      r->window = (__u32)p->window << (r->remote_wscale & 15);
       count(LS_COUNT_local_in);
       return to_own_stack(skb, p, r);
     default:

@@ -52,6 +52,19 @@ BodyPump::Status BodyPump::feed(std::string_view data, Stream& sink, size_t& use
   return complete_ ? Status::complete : Status::source_empty;
 }
 
+std::optional<uint64_t> BodyPump::to_come() const {
+  if (complete_) return 0;
+  return framing_ == BodyFraming::length && !rechunk_ ? std::optional(remaining_) : std::nullopt;
+}
+
+void BodyPump::skip(uint64_t bytes) {
+  bytes_ += bytes;
+  consumed_ += bytes;
+  if (complete_) return;
+  remaining_ -= bytes;
+  complete_ = remaining_ == 0;
+}
+
 BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, size_t& used) {
   pieces().clear();
   const ParseStatus status = parser_->parse_chunked(data, pieces(), used);

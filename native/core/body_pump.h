@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,11 @@ class BodyPump {
 
   // Goes on from the source. Bytes beyond the end of a chunked body go into `surplus`.
   Status run(Stream& source, Buffer& surplus, Stream& sink, Engine& engine);
+
+  // How many bytes are still to come, where the framing tells.
+  std::optional<uint64_t> to_come() const;
+  // So many of them went another way.
+  void skip(uint64_t bytes);
 
   bool complete() const { return complete_; }
   BodyFraming framing() const { return framing_; }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -96,10 +97,13 @@ class Exchange : private Splicer::Owner {
   void plan_link();
   const char* link_obstacle() const;
   void count_fallback(const char* reason);
-  bool refuse_link(const char* reason);
+  const char* join(std::optional<uint32_t> client_budget, std::optional<uint32_t> backend_budget);
   bool try_link();
+  bool try_body_link();
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
+  bool go_on_after_link();
+  void account_body_link(const Splicer::Totals& totals);
   void leave_link();
   void cut_link();
   void link_ended(Splicer::End end) override;
@@ -175,8 +179,21 @@ class Exchange : private Splicer::Owner {
   uint32_t interim_responses_ = 0;
   uint64_t link_bytes_ = 0;  // to the client, past this process
   Splicer::LinkId link_ = 0;
-  bool wants_link_ = false;
+  // Of the link's bytes, what may still come this way, and what did.
+  struct Relayed {
+    uint64_t left = 0;
+    uint64_t bytes = 0;
+  };
+  Relayed up_;
+  Relayed down_;
+  // What came with the packet at which a link returned, while it was being looked for bytes to relay.
+  Buffer late_from_client_;
+  Buffer late_from_backend_;
+  bool wants_link_ = false;  // for good
   bool linked_ = false;
+  bool body_link_ = false;    // ... for a body
+  bool body_linked_ = false;  // once
+  bool body_link_refused_ = false;
   uint64_t upstream_idle_ms_ = 0;
   uint64_t request_progress_ = 0;  // bytes since the timer was last armed
   bool replayable_ = true;

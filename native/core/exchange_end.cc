@@ -176,7 +176,7 @@ void Exchange::over(Downstream::After after) {
 
 void Exchange::abandon() {
   if (linked_) {
-    worker_.stats().links_resumed++;
+    worker_.stats().links_cut++;
     leave_link();
     worker_.splicer()->cut(link_);
     upstream_->stream().reset();
@@ -258,9 +258,9 @@ void Exchange::record(uint32_t status) {
                   .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
                   .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
                   .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
-                  .engine = backend_ == nullptr ? ""
-                            : wants_link_       ? "packet"
-                                                : worker_.engine().name(),
+                  .engine = backend_ == nullptr           ? ""
+                            : wants_link_ || body_linked_ ? "packet"
+                                                          : worker_.engine().name(),
                   .forward = backend_ == nullptr ? ""
                              : wants_link_       ? "connection"
                                                  : "exchange",

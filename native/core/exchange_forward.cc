@@ -80,8 +80,9 @@ bool Exchange::step_forwarding() {
     client_gone();
     return true;
   }
+  if (try_body_link()) return true;
   const bool was_tunnel = tunnel_;
-  if (!pump_request() || !pump_response()) return true;
+  if (!pump_request() || !pump_response() || linked_) return true;
   // What the client sent ahead of the 101 raised its edge already.
   if (tunnel_ && !was_tunnel && !pump_request()) return true;
   account_bytes();
@@ -140,6 +141,7 @@ bool Exchange::pump_request() {
 
 bool Exchange::pump_response() {
   if (status_ == 0 && !read_response_head()) return false;
+  if (try_body_link()) return true;
   if (status_ == 0 || response_body_.complete()) {
     if (client_.stream().flush()) return true;
     client_gone();

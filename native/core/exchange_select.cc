@@ -146,7 +146,8 @@ bool Exchange::may_reuse() const {
 
 Upstream* Exchange::open_upstream() {
   errno = 0;  // `out_of_descriptors` must not find what another call left there
-  const uint32_t mss = wants_link_ ? worker_.splicer()->upstream_mss(client_.stream().fd()) : 0;
+  Splicer* splicer = worker_.splicer();
+  const uint32_t mss = splicer != nullptr ? splicer->upstream_mss(client_.stream().fd()) : 0;
   if (!backend_->original_destination)
     return Upstream::connect(worker_, backend_->slot, backend_->address, mss);
   const auto destination = SocketAddress::original_destination_of(client_.stream().fd());

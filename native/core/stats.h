@@ -57,7 +57,8 @@ struct Stats {
   uint64_t links_finished = 0;
   uint64_t links_reset = 0;
   uint64_t links_idle = 0;
-  uint64_t links_resumed = 0;  // ended by this process: it drains, or stops
+  uint64_t links_cut = 0;      // ended by this process: it drains, or stops
+  uint64_t links_resumed = 0;  // their sockets speak for themselves again
   std::map<std::string_view, uint64_t>
       fallbacks;  // by reason: connections that were to be linked, and were not
 };

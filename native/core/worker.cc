@@ -120,8 +120,7 @@ void Worker::apply(SnapshotPtr snapshot) {
 
 // What every client's segments have to fit through, as nobody on the way of a link could cut them.
 uint32_t Worker::least_mss() const {
-  const auto links = [](const HeaderRules& rules) { return rules.forward_connection; };
-  if (!splicer_ || std::ranges::none_of(snapshot_->header_rules, links)) return 0;
+  if (!splicer_) return 0;
   uint32_t least = 0;
   for (const Pool& pool : snapshot_->pools) {
     for (const Backend& backend : pool.backends) {

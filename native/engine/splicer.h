@@ -15,6 +15,7 @@ class Splicer {
   enum class End : uint8_t {
     finished,  // both ends sent FIN, and both were acknowledged
     reset,     // one end sent RST
+    refused,   // the backend sent RST within a budget; the client knows nothing of it
     late,      // one end sent more than its budget after the other had closed its direction
     idle,      // nothing came for `timeouts.stream`
   };
@@ -81,13 +82,19 @@ class Splicer {
   // fallback).
   virtual const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                            LinkId& id) = 0;
+  // Whether all that each end may have under way by now finds room at the other: it was sent to a window that this host
+  // announced, and what does not fit into the other end's would be lost, and come again late. `from_client` and
+  // `from_backend`: how many bytes are still to come at most.
+  virtual bool has_room(const Socket& client, const Socket& backend, uint64_t from_client,
+                        uint64_t from_backend) const = 0;
   // Bytes that had slipped into a parked socket's queue are about to be sent through the other one.
   virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
   virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;
 
+  // Also of a link that has just ended.
   virtual Totals totals(LinkId id) const = 0;
 
-  // Each of the following ends the link, if it says so; `id` means nothing then.
+  // Each of the following ends the link, if it says so.
 
   // The ends are done with each other: both sockets can be closed, and will send nothing.
   virtual void release(LinkId id) = 0;
@@ -98,7 +105,7 @@ class Splicer {
   virtual bool take_back(LinkId id) = 0;
 
   // Traffic has returned: at a packet beyond a budget.
-  virtual bool returned(LinkId id) const = 0;
+  virtual bool resumed(LinkId id) const = 0;
   // How long no packet has come, to the second.
   virtual uint64_t idle_ms(LinkId id) const = 0;
   // Nothing is under way: each end has acknowledged everything that the other sent.

@@ -40,7 +40,7 @@ export interface FallbackCount {
   readonly count: number;
 }
 
-/** Links that ended alike; `end` is `finished`, `reset`, `idle` or `resumed`. */
+/** Links that ended alike; `end` is `finished`, `reset`, `idle`, `cut` or `resumed`. */
 export interface LinkEndCount {
   readonly end: string;
   readonly count: number;

@@ -44,7 +44,7 @@ export class PacketCounters {
   }
 
   /** Links that ended, of one kind or all. */
-  links(end?: "finished" | "reset" | "idle" | "resumed"): number {
+  links(end?: "finished" | "reset" | "idle" | "resumed" | "cut"): number {
     return this.#samples.sum("longsplice_links_total", end === undefined ? {} : { end });
   }
 

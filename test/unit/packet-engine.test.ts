@@ -107,7 +107,7 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     packetBytesDownstream: 3,
     packetBytesUpstream: 4,
     fallbacks: { mss: 5 },
-    links: { active: 6, finished: 7, reset: 8, idle: 9, resumed: 10 },
+    links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
     retries: 0,
     idleUpstream: 0,
     requestSeconds: histogram,
@@ -126,6 +126,7 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     { end: "finished", count: 7 },
     { end: "reset", count: 8 },
     { end: "idle", count: 9 },
-    { end: "resumed", count: 10 },
+    { end: "cut", count: 10 },
+    { end: "resumed", count: 11 },
   ]);
 });

@@ -94,28 +94,28 @@ struct ls_event {
 };
 
 // Every way out of the programs is counted. X(name, "what happened")
-#define LS_COUNTERS(X)                                                                        \
-  X(spliced, "packets that went from one end of a link to the other")                         \
-  X(split_acks, "acknowledgements that a parked socket's stack was told of")                  \
-  X(local_in, "packets to a parked socket's own stack")                                       \
-  X(local_out, "packets from a parked socket's own stack")                                    \
-  X(old_data, "retransmissions of what was received before the link")                         \
-  X(old_data_cut, "retransmissions that begin before the link and end behind its begin")      \
-  X(stack_acks, "acknowledgements of a parked socket's stack, brought up to date")            \
-  X(stack_data, "data that a parked socket's stack sent into its link")                       \
-  X(swallowed, "FIN and RST of a parked socket that died while it was linked")                \
-  X(resuming, "packets dropped because the link was being resumed")                           \
-  X(returned, "links that returned to the stacks at a packet")                                \
-  X(last_acks, "acknowledgements of such a packet, sent on without it")                       \
-  X(not_quiet, "packets dropped because they are for user space, and something is under way") \
-  X(reused, "new connections between addresses of an ended link")                             \
-  X(finished, "links that ended with FIN")                                                    \
-  X(resets, "links that ended with RST")                                                      \
-  X(icmp, "ICMP errors that were passed on to the other end")                                 \
-  X(orphans, "packets of an ended link whose other record is in use again, dropped")          \
-  X(lost_events, "events that found their ring full: the sweep finds the link instead")       \
-  X(bad_copy, "should never happen: a copy for the stack could not be cut to its header")     \
-  X(bad_peer, "should never happen: a link without its other end")                            \
+#define LS_COUNTERS(X)                                                                    \
+  X(spliced, "packets that went from one end of a link to the other")                     \
+  X(split_acks, "acknowledgements that a parked socket's stack was told of")              \
+  X(local_in, "packets to a parked socket's own stack")                                   \
+  X(local_out, "packets from a parked socket's own stack")                                \
+  X(old_data, "retransmissions of what was received before the link")                     \
+  X(old_data_cut, "retransmissions that begin before the link and end behind its begin")  \
+  X(stack_acks, "acknowledgements of a parked socket's stack, brought up to date")        \
+  X(stack_data, "data that a parked socket's stack sent into its link")                   \
+  X(swallowed, "FIN and RST of a parked socket that died while it was linked")            \
+  X(resuming, "packets dropped because the link was being resumed")                       \
+  X(resumed, "links that returned to the stacks at a packet")                             \
+  X(last_acks, "acknowledgements of such a packet, sent on without it")                   \
+  X(not_quiet, "packets for user space that have to come again: something is under way")  \
+  X(reused, "new connections between addresses of an ended link")                         \
+  X(finished, "links that ended with FIN")                                                \
+  X(resets, "links that ended with RST")                                                  \
+  X(icmp, "ICMP errors that were passed on to the other end")                             \
+  X(orphans, "packets of an ended link whose other record is in use again, dropped")      \
+  X(lost_events, "events that found their ring full: the sweep finds the link instead")   \
+  X(bad_copy, "should never happen: a copy for the stack could not be cut to its header") \
+  X(bad_peer, "should never happen: a link without its other end")                        \
   X(bad_packet, "should never happen: a packet that could not be rewritten")
 
 enum ls_counter {

@@ -48,11 +48,12 @@ static __always_inline void settle(struct ls_record* r, __u32 received, __u32 se
   if (after(last, clock)) r->ts_advance += last - clock;
 }
 
-// What `return_at` says besides a verdict: the packet has gone to the stack as a copy, and what is left of it is an
-// acknowledgement that the other end waits for. The caller sends it on; further down the stack would not do (512 bytes).
-#define LS_ACK_REMAINS 100
+// What `resume_at` says besides a verdict: of the packet an acknowledgement is left, which the other end waits for. The
+// caller sends it on; further down the stack would not do (512 bytes).
+#define LS_LAST_ACK 100  // the packet has gone to the stack as a copy
+#define LS_ACK_ONLY 101  // the rest has to come again
 
-static __noinline int return_at(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
+static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
                                 struct ls_record* peer, int on_loopback) {
   struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
   struct ls_record* backend = r->flags & LS_CLIENT ? peer : r;
@@ -61,28 +62,31 @@ static __noinline int return_at(struct __sk_buff* skb, struct packet* p, struct 
     return DROP;
   }
   if (!quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
+    // A backend that answers before it has the whole request is to be heard: the client has to pause.
+    if (r == backend && (client->flags & LS_BUDGET) && before(client->seq_next, client->budget_end))
+      client->budget_end = client->seq_next;
     let_go(client, backend, LS_LINKED);
     count(LS_COUNT_not_quiet);
     // A FIN that went past cannot come to the stack of its socket any more.
     if (peer->ends & LS_FIN) end_link(r, peer, peer->peer, LS_EVENT_LATE);
-    return DROP;
+    return is_jumbo(p) ? DROP : LS_ACK_ONLY;
   }
   const int owes_ack = after(p->ack, r->ack_seen);
   settle(r, r->seq_next, p->ack);
   settle(peer, peer->seq_next, peer->ack_seen);
   r->ack_seen = p->ack;
   let_go(client, backend, LS_LOCAL);
-  count(LS_COUNT_returned);
+  count(LS_COUNT_resumed);
   if (!owes_ack || is_jumbo(p)) {
     count(LS_COUNT_local_in);
     return to_own_stack(skb, p, r);
   }
   // The copy comes by here again, and finds a socket that speaks for itself.
   bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);
-  return LS_ACK_REMAINS;
+  return LS_LAST_ACK;
 }
 
-// The other end still has to hear that everything arrived; the packet itself is none of its business.
+// The other end has to hear what arrived; the packet itself is none of its business.
 static __noinline int keep_ack(struct __sk_buff* skb, struct packet* p, const struct ls_record* r) {
   if (!cut_to_header(skb, p)) {
     count(LS_COUNT_bad_copy);
@@ -92,7 +96,6 @@ static __noinline int keep_ack(struct __sk_buff* skb, struct packet* p, const st
   p->flags &= ~(LS_TCP_FIN | LS_TCP_PSH | LS_TCP_URG);
   // Where the packet begins earlier than what is new in it, the number would be an old one.
   p->seq = r->seq_next;
-  count(LS_COUNT_last_acks);
   return 1;
 }
 

@@ -7,22 +7,11 @@
 #include <ctime>
 #include <utility>
 
+#include "numbers.h"
+
 namespace longsplice::packet {
 
 namespace {
-
-bool after(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
-
-// The programs read these while they run.
-uint32_t load(const uint32_t& number) { return __atomic_load_n(&number, __ATOMIC_SEQ_CST); }
-void store(uint32_t& number, uint32_t value) { __atomic_store_n(&number, value, __ATOMIC_SEQ_CST); }
-bool exchange(uint32_t& number, uint32_t from, uint32_t to) {
-  return __atomic_compare_exchange_n(&number, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-void raise(uint32_t& number, uint32_t to) {
-  uint32_t now = load(number);
-  while (after(to, now) && !exchange(number, now, to)) now = load(number);
-}
 
 uint32_t state_of(uint32_t phase) { return phase & LS_STATE; }
 uint32_t in_state(uint32_t phase, ls_state state) { return (phase & ~uint32_t{LS_STATE}) | state; }
@@ -72,9 +61,17 @@ bool both_acknowledged(const ls_record& a, const ls_record& b) {
   return everything_acknowledged(a, b) && everything_acknowledged(b, a);
 }
 
+// What became of a link that is over.
+Splicer::End end_of(const ls_record& client, const ls_record& backend) {
+  if ((backend.ends & LS_RESET) != 0)
+    return (backend.flags & LS_BUDGET) != 0 ? Splicer::End::refused : Splicer::End::reset;
+  if ((client.ends & LS_RESET) != 0) return Splicer::End::reset;
+  return (client.ends & backend.ends & LS_FIN) != 0 ? Splicer::End::finished : Splicer::End::late;
+}
+
 bool spent(const ls_record& record) {
-  return (record.flags & LS_BUDGET) != 0 && load(record.seq_next) == record.budget_end &&
-         record.budget_end != record.link_rcv;
+  const uint32_t sent = load(record.seq_next);
+  return (record.flags & LS_BUDGET) != 0 && !after(load(record.budget_end), sent) && sent != record.link_rcv;
 }
 
 // What the programs note of one link.
@@ -83,7 +80,7 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   if (record.peer != peer) record.ts_ready = 0;
   record.peer = peer;
   record.link_rcv = record.seq_next = real_rcv(record);
-  record.ack_seen = record.local_acked + record.adv_out;
+  record.local_acked = load(record.ack_seen) - record.adv_out;
   record.flags = static_cast<uint8_t>(budget ? record.flags | LS_BUDGET : record.flags & ~LS_BUDGET);
   record.budget_end = first + budget.value_or(0);
   record.ends = 0;
@@ -156,28 +153,39 @@ bool Links::park(Candidate& candidate) {
   return candidate.known || sockets_.park(candidate.socket.fd, candidate.facts, candidate.parked);
 }
 
-Links::Half Links::half_of(const Candidate& candidate) const {
+bool Links::has_room(const Socket& client, const Socket& backend, uint64_t from_client,
+                     uint64_t from_backend) const {
+  Room at_client{}, at_backend{};
+  if (!read_room(client.fd, at_client) || !read_room(backend.fd, at_backend)) return false;
+  const auto fits = [](uint64_t to_come, const Room& source, const Room& sink) {
+    return std::min<uint64_t>(to_come, source.announced) <= sink.free;
+  };
+  return fits(from_client, at_client, at_backend) && fits(from_backend, at_backend, at_client);
+}
+
+// What waits in the socket beyond the budget stays there: to the link it is as if it had been read.
+Links::Half Links::half_of(const Candidate& candidate, std::optional<uint32_t> budget) const {
   const ls_record& r = sockets_.record(candidate.parked.record);
   const uint32_t first = candidate.parked.first_rcv + static_cast<uint32_t>(candidate.socket.received);
-  return {candidate.parked.record, candidate.socket.fd, candidate.unread, first + r.adv_in};
+  const uint32_t unread = std::min(candidate.unread, budget.value_or(UINT32_MAX));
+  return {candidate.parked.record, candidate.socket.fd, unread, first + r.adv_in + candidate.unread - unread};
 }
 
 // What is read from the client from here on begins where the pending bytes end at the backend, and the other way round.
-void Links::relate(const Candidate& client, const Candidate& backend, const Terms& terms) {
-  ls_record& c = sockets_.record(client.parked.record);
-  ls_record& b = sockets_.record(backend.parked.record);
-  const uint32_t client_begin = half_of(client).begin, backend_begin = half_of(backend).begin;
+void Links::relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms) {
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
   c.flags |= LS_CLIENT;
-  c.local_rcv = client_begin + client.unread - c.adv_in;
-  b.local_rcv = backend_begin + backend.unread - b.adv_in;
+  c.local_rcv = link.client.begin + link.client.unread - c.adv_in;
+  b.local_rcv = link.backend.begin + link.backend.unread - b.adv_in;
   c.local_snd = client.parked.first_snd + static_cast<uint32_t>(client.socket.sent);
   b.local_snd = backend.parked.first_snd + static_cast<uint32_t>(backend.socket.sent);
-  begin(c, backend.parked.record, client_begin, terms.client_budget);
-  begin(b, client.parked.record, backend_begin, terms.backend_budget);
+  begin(c, link.backend.record, link.client.begin, terms.client_budget);
+  begin(b, link.client.record, link.backend.begin, terms.backend_budget);
   c.local_snd += static_cast<uint32_t>(terms.to_client);
   b.local_snd += static_cast<uint32_t>(terms.to_backend);
-  c.delta_seq = real_snd(b) - client_begin;
-  b.delta_seq = real_snd(c) - backend_begin;
+  c.delta_seq = real_snd(b) - link.client.begin;
+  b.delta_seq = real_snd(c) - link.backend.begin;
   c.delta_ack = -b.delta_seq;
   b.delta_ack = -c.delta_seq;
   // One number for the link, that neither record has had.
@@ -197,12 +205,13 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (!b.known && backend.sent == 0 && b.unread != 0) return "early_data";
   if (const char* reason = misfit(c.parked.fit, b.parked.fit)) return reason;
   if (!park(c) || !park(b)) return "records";
-  relate(c, b, terms);
   id = c.parked.record;
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);
   // The first sweep finds it active, whatever it carried until then.
-  links_[index] = {&owner, half_of(c), half_of(b), UINT64_MAX, now_ms_};
+  links_[index] = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), UINT64_MAX,
+                   now_ms_};
+  relate(c, b, links_[index], terms);
   active_++;
   return nullptr;
 }
@@ -227,17 +236,19 @@ void Links::relay_to_client(LinkId id, uint32_t bytes) { relay(at(id).backend, a
 Splicer::Totals Links::totals(LinkId id) const {
   const ls_record& client = record(at(id).client);
   const ls_record& backend = record(at(id).backend);
+  // A packet that was dropped in the moment of returning may have left its number in `seq_next`.
+  const auto sent = [&](const ls_record& r) { return resumed(id) ? real_rcv(r) : load(r.seq_next); };
   return {
       .to_client = backend.bytes,
       .to_backend = client.bytes,
-      .from_backend = backend.seq_next - at(id).backend.begin,
-      .from_client = client.seq_next - at(id).client.begin,
+      .from_backend = sent(backend) - at(id).backend.begin,
+      .from_client = sent(client) - at(id).client.begin,
       .status_ns = backend.status_ns,
       .status = backend.status,
   };
 }
 
-bool Links::returned(LinkId id) const { return state_of(load(record(at(id).client).phase)) == LS_LOCAL; }
+bool Links::resumed(LinkId id) const { return state_of(load(record(at(id).client).phase)) == LS_LOCAL; }
 
 bool Links::quiet(LinkId id) const {
   return both_acknowledged(record(at(id).client), record(at(id).backend));
@@ -292,17 +303,11 @@ void Links::on_event(const ls_event& event) {
   const size_t index = client - sockets_.first_record();
   // The owner may have given it back already.
   if (index >= links_.size() || links_[index].owner == nullptr) return;
-  Owner& owner = *links_[index].owner;
-  switch (event.kind) {
-    case LS_EVENT_SPENT:
-      // Said of an earlier link, it is no news.
-      if (spent(told)) owner.budget_spent();
-      break;
-    case LS_EVENT_LATE:
-      owner.link_ended(End::late);
-      break;
-    default:
-      owner.link_ended(event.kind == LS_EVENT_RESET ? End::reset : End::finished);
+  const Link& link = links_[index];
+  if (event.kind != LS_EVENT_SPENT) {
+    link.owner->link_ended(end_of(record(link.client), record(link.backend)));
+  } else if (spent(told)) {  // said of an earlier link, it is no news
+    link.owner->budget_spent();
   }
 }
 
@@ -324,9 +329,7 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
   }
   // What follows is for ends whose event was lost.
   if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
-    const bool reset = ((c.ends | b.ends) & LS_RESET) != 0;
-    const bool finished = (c.ends & b.ends & LS_FIN) != 0;
-    link.owner->link_ended(reset ? End::reset : finished ? End::finished : End::late);
+    link.owner->link_ended(end_of(c, b));
   } else if (spent(c) || spent(b)) {
     link.owner->budget_spent();
   } else if (now_ms_ - link.active_ms >= idle_ms) {

@@ -33,13 +33,15 @@ class Links final : public Splicer {
   uint32_t path_mss(const SocketAddress& backend) override;
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
+  bool has_room(const Socket& client, const Socket& backend, uint64_t from_client,
+                uint64_t from_backend) const override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Totals totals(LinkId id) const override;
   void release(LinkId id) override;
   void cut(LinkId id) override;
   bool take_back(LinkId id) override;
-  bool returned(LinkId id) const override;
+  bool resumed(LinkId id) const override;
   bool quiet(LinkId id) const override;
   uint64_t idle_ms(LinkId id) const override { return now_ms_ - at(id).active_ms; }
   void forget(int fd) override { sockets_.forget(fd); }
@@ -53,8 +55,8 @@ class Links final : public Splicer {
   struct Half {
     uint32_t record = 0;
     int fd = -1;
-    uint32_t unread = 0;  // bytes that are in the socket's queue from before the link
-    uint32_t begin = 0;   // real number of the first byte that was not read from the socket
+    uint32_t unread = 0;  // bytes of the link that are in the socket's queue from before it
+    uint32_t begin = 0;   // real number of the first byte of the link
   };
   struct Link {
     Owner* owner = nullptr;  // nullptr: there is no link
@@ -71,8 +73,8 @@ class Links final : public Splicer {
   ls_record& record(const Half& half) const { return sockets_.record(half.record); }
   const char* examine(Candidate& candidate);
   bool park(Candidate& candidate);
-  Half half_of(const Candidate& candidate) const;
-  void relate(const Candidate& client, const Candidate& backend, const Terms& terms);
+  Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
+  void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   void relay(Half& from, const Half& to, uint32_t bytes);
   void leave_link(Link& link);
   void on_event(const ls_event& event);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "numbers.h"
+
 namespace longsplice::packet {
 
 namespace {
@@ -29,7 +31,8 @@ void describe(ls_record& record, const SocketFacts& facts, const Fit& fit, uint3
   record.flags = (facts.options & TCPI_OPT_TIMESTAMPS) != 0 ? LS_TIMESTAMPS : 0;
   record.remote_wscale = facts.remote_wscale;
   record.local_wscale = facts.local_wscale;
-  record.local_acked = facts.snd - facts.unacked;
+  record.local_snd = facts.snd;
+  record.ack_seen = facts.snd - facts.unacked;
   record.last_tsval = facts.ts_clock;
   // The kernel keeps the lowest bit of the clock for itself, so it may be ahead by one.
   record.ts_base = facts.ts_clock + 1;
@@ -96,6 +99,9 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
   const uint32_t index = free_.back();
   describe(record(index), facts, parked.fit, worker_);
   if (bpf_map_update_elem(kernel_->sockets(), &record(index).key, &index, BPF_ANY) != 0) return false;
+  // From here on the programs note what is acknowledged; what was meanwhile, the socket knows.
+  uint32_t unacked = 0;
+  if (read_unacked(fd, unacked)) raise(record(index).ack_seen, facts.snd - unacked);
   free_.pop_back();
   parked.record = index;
   const auto at = static_cast<size_t>(fd);

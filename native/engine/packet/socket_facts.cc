@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <ctime>
 
@@ -33,12 +34,28 @@ uint32_t segment_of(const tcp_info& info) {
   return info.tcpi_snd_mss + ((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0);
 }
 
+bool queued(int fd, unsigned long which, uint32_t& bytes) { return ioctl(fd, which, &bytes) == 0; }
+
+// The two belong together, and bytes may arrive in between.
+bool read_received(int fd, SocketFacts& facts) {
+  constexpr int kTries = 64;
+  uint32_t before = 0;
+  if (!get(fd, TCP_QUEUE_SEQ, facts.rcv)) return false;
+  for (int i = 0; i < kTries; i++) {
+    before = facts.rcv;
+    if (!queued(fd, SIOCINQ, facts.unread) || !get(fd, TCP_QUEUE_SEQ, facts.rcv)) return false;
+    if (facts.rcv == before) return true;
+  }
+  errno = EAGAIN;
+  return false;
+}
+
 // In repair mode the kernel tells its numbers. It does not stop the socket meanwhile, so this must be short.
 bool read_numbers(int fd, SocketFacts& facts) {
   if (!set(fd, TCP_REPAIR, 1)) return false;
   const bool read = set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.snd) &&
-                    set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.rcv) &&
-                    get(fd, TCP_MAXSEG, facts.mss_clamp);
+                    queued(fd, SIOCOUTQ, facts.unacked) && set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) &&
+                    read_received(fd, facts) && get(fd, TCP_MAXSEG, facts.mss_clamp);
   const bool left = set(fd, TCP_REPAIR, kRepairOffNoProbe);
   // Leaving repair mode takes away the reuse flag, and a listener could not bind the address any more.
   const int one = 1;
@@ -62,16 +79,14 @@ void copy_address(__be32 to[4], in_port_t& port, const SocketAddress& address) {
 
 }  // namespace
 
+bool read_unacked(int fd, uint32_t& bytes) { return queued(fd, SIOCOUTQ, bytes); }
+
 bool read_facts(int fd, SocketFacts& facts) {
   facts.local = SocketAddress::local_of(fd);
   facts.remote = SocketAddress::peer_of(fd);
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return false;
   if (!read_numbers(fd, facts)) return false;
-  int unread = 0, unacked = 0;
-  if (ioctl(fd, SIOCINQ, &unread) != 0 || ioctl(fd, SIOCOUTQ, &unacked) != 0) return false;
-  facts.unread = static_cast<uint32_t>(unread);
-  facts.unacked = static_cast<uint32_t>(unacked);
   facts.established = info.tcpi_state == kEstablished;
   facts.options = info.tcpi_options;
   facts.remote_wscale = info.tcpi_snd_wscale;
@@ -84,6 +99,17 @@ bool read_facts(int fd, SocketFacts& facts) {
   if (!get(fd, TCP_TIMESTAMP, facts.ts_clock)) return false;
   clock_gettime(CLOCK_MONOTONIC, &now);
   facts.ts_clock_ns = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  return true;
+}
+
+bool read_room(int fd, Room& room) {
+  tcp_info info{};
+  uint32_t unread = 0, unacked = 0;
+  if (!get(fd, TCP_INFO, info) || !queued(fd, SIOCINQ, unread) || !queued(fd, SIOCOUTQ, unacked))
+    return false;
+  // tcpi_rcv_wnd came with 6.2; the window never exceeds this.
+  room.announced = unread + info.tcpi_rcv_ssthresh;
+  room.free = info.tcpi_snd_wnd > unacked ? info.tcpi_snd_wnd - unacked : 0;
   return true;
 }
 

@@ -33,6 +33,14 @@ struct SocketFacts {
 
 // False (with errno) when the kernel does not tell. The socket is left as it was.
 bool read_facts(int fd, SocketFacts& facts);
+// How much can be under way to a socket, and from it.
+struct Room {
+  uint32_t announced;  // bytes that are unread, or that the remote end may send
+  uint32_t free;       // bytes that the remote end takes besides those that are on their way to it
+};
+bool read_room(int fd, Room& room);
+// Bytes that the remote end has not acknowledged.
+bool read_unacked(int fd, uint32_t& bytes);
 // The next close() sends nothing.
 void close_silently_later(int fd);
 // Whether close() ends the connection by RST.

@@ -69,7 +69,7 @@ void at_once(Rig& rig, Report& report) {
       Segment in = client ? link.from_client() : link.from_backend();
       in.payload = Bytes(33, 'n');
       const Run run = link.arrive(record, in);
-      link.expect_passed(run, to_stack(in, record), "local_in 1, returned 1");
+      link.expect_passed(run, to_stack(in, record), "local_in 1, resumed 1");
       report.equal("copies", run.copies.size(), size_t{0});
       expect_local(report, link, 0, 0, before[0], before[1]);
     }
@@ -94,7 +94,7 @@ void with_the_last_acknowledgement(Rig& rig, Report& report) {
       const Bytes arrived = frame_of(in, sums);
       const Run run = link.arrive(link.client, in, sums);
       report.frame("acknowledgement", run.packet, frame_of(last_ack, sums));
-      report.equal("counts", rig.counted(), std::string("spliced 1, returned 1, last_acks 1"));
+      report.equal("counts", rig.counted(), std::string("spliced 1, resumed 1, last_acks 1"));
       report.equal("copies", run.copies.size(), size_t{1});
       for (const Copy& copy : run.copies) {
         report.frame("copy", copy.packet, arrived);
@@ -118,7 +118,7 @@ void at_a_packet_that_begins_before_it(Rig& rig, Report& report) {
   in.ack -= kAnswered;
   link.client.ack_seen = in.ack += kAnswered;
   const Run run = link.arrive(link.client, in);
-  link.expect_passed(run, to_stack(in, link.client), "local_in 1, returned 1");
+  link.expect_passed(run, to_stack(in, link.client), "local_in 1, resumed 1");
   expect_local(report, link, kAsked, kAnswered, before[0], before[1]);
   report.equal("what the stack expects is inside",
                after(end_of(to_stack(in, link.client)), link.client.local_rcv), true);
@@ -181,7 +181,7 @@ void fin(Rig& rig, Report& report) {
   in.payload.clear();
   in.flags = kAck | kFin;
   link.client.ack_seen = in.ack;
-  link.expect_passed(link.arrive(link.client, in), to_stack(in, link.client), "local_in 1, returned 1");
+  link.expect_passed(link.arrive(link.client, in), to_stack(in, link.client), "local_in 1, resumed 1");
   expect_local(report, link, kAsked, kAnswered, before[0], before[1]);
 }
 
@@ -255,19 +255,19 @@ void orphan(Rig& rig, Report& report) {
 
 }  // namespace
 
-std::vector<Case> return_cases() {
+std::vector<Case> resume_cases() {
   return {
-      {"return", "happens at the first packet beyond the budget", at_once},
-      {"return", "tells the other end what that packet acknowledges", with_the_last_acknowledgement},
-      {"return", "happens behind what went past, wherever the packet begins",
+      {"resume", "happens at the first packet beyond the budget", at_once},
+      {"resume", "tells the other end what that packet acknowledges", with_the_last_acknowledgement},
+      {"resume", "happens behind what went past, wherever the packet begins",
        at_a_packet_that_begins_before_it},
-      {"return", "does not happen while something is under way", not_while_something_is_under_way},
-      {"return", "does not happen when a FIN went past", late},
-      {"return", "happens at a FIN", fin},
-      {"return", "does not happen at a FIN that answers one", second_fin},
-      {"return", "is due when the budget has arrived", spent},
-      {"return", "takes the clocks along", clocks},
-      {"return", "leaves no way to the record of somebody else", orphan},
+      {"resume", "does not happen while something is under way", not_while_something_is_under_way},
+      {"resume", "does not happen when a FIN went past", late},
+      {"resume", "happens at a FIN", fin},
+      {"resume", "does not happen at a FIN that answers one", second_fin},
+      {"resume", "is due when the budget has arrived", spent},
+      {"resume", "takes the clocks along", clocks},
+      {"resume", "leaves no way to the record of somebody else", orphan},
   };
 }
 

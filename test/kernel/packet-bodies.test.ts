@@ -1,0 +1,65 @@
+/** Long bodies in forward mode `exchange`: each goes past the proxy by itself, on connections that are used again. */
+import { describe, expect, it } from "vitest";
+import { MB, PacketRun, type Target } from "../support/packet-run.js";
+import { FAMILIES, PLACEMENTS } from "../support/packet-topology.js";
+import { Random } from "../support/random.js";
+
+const EXCHANGE = { config: { forward: "exchange" } };
+
+/** Requests with bodies of any length up to `most`, both ways. */
+function randomTargets(count: number, most: number, seed: number): Target[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, (_, index) => ({
+    up: random.chance(0.5) ? random.below(most) : 0,
+    down: random.below(most),
+    seed: index,
+  }));
+}
+
+const sum = (targets: readonly Target[], name: "up" | "down"): number =>
+  targets.reduce((total, target) => total + (target[name] ?? 0), 0);
+
+/** One connection with these requests; every byte arrives, and links came and went. Returns how many returned. */
+async function expectCycles(run: PacketRun, targets: readonly Target[]): Promise<number> {
+  const received = sum(targets, "down");
+  const client = await run.fetch(targets);
+  expect(client).toMatchObject({ responses: targets.length, received, wrongAt: -1, end: "fin" });
+  const counters = await run.proxy.quietCounters();
+  expect(counters.fallbacks).toEqual({});
+  expect(counters.impossible).toEqual([]);
+  // Each link returned: none was cut, and nobody was reset.
+  expect(counters.links("resumed")).toBe(counters.links());
+  expect(counters.event("resumed")).toBeLessThanOrEqual(counters.links());
+  expect(counters.forwardedBytes("packet")).toBeGreaterThan(received / 8);
+  await run.expectBackends(targets.length, sum(targets, "up"));
+  return counters.links();
+}
+
+describe.each(PLACEMENTS)("long bodies between %s hosts", (placement) => {
+  it.each(FAMILIES)("go past the proxy's stacks with IPv%i, and come back", async (family) => {
+    const run = await PacketRun.start(placement, family, EXCHANGE);
+    const links = await expectCycles(run, randomTargets(40, 2 * MB, family));
+    expect(links).toBeGreaterThan(20);
+  });
+});
+
+/** An answer that begins before its request has ended also ends the connection. */
+describe.each(PLACEMENTS)("early answers from %s hosts", (placement) => {
+  it("arrive whole", async () => {
+    const run = await PacketRun.start(placement, 4, EXCHANGE);
+    for (let seed = 0; seed < 8; seed++) {
+      const [target] = [{ up: 3 * MB, down: 2 * MB, early: true as const, seed }];
+      await run.expectAnswered([target]);
+    }
+    expect((await run.proxy.quietCounters()).impossible).toEqual([]);
+  });
+});
+
+describe("a connection", () => {
+  it("is linked and taken back 1,000 times, and every byte arrives", async () => {
+    const run = await PacketRun.start("routed", 4, EXCHANGE);
+    // Its first requests are copied, until both ends have opened their windows.
+    const links = await expectCycles(run, randomTargets(1_200, MB / 2, 7));
+    expect(links).toBeGreaterThan(1_000);
+  }, 120_000);
+});

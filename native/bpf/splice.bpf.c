@@ -47,7 +47,7 @@ static __always_inline void note_status(struct __sk_buff* skb, const struct pack
 static __always_inline void note_spent(struct ls_record* peer, const struct ls_record* r,
                                        const struct packet* p) {
   const __u32 sent = peer->seq_next;
-  if (!(peer->flags & LS_BUDGET) || before(sent, peer->budget_end) || sent == peer->link_rcv) return;
+  if (!(peer->flags & LS_BUDGET) || before(sent, peer->budget_end)) return;
   if (p->ack != sent + peer->delta_seq) return;
   if (__sync_fetch_and_or(&peer->ends, LS_SPENT) & LS_SPENT) return;
   tell(peer, r->peer, LS_EVENT_SPENT);

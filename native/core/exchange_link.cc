@@ -87,6 +87,8 @@ bool Exchange::try_body_link() {
   const std::optional<uint64_t> up = request_body_.to_come();
   const std::optional<uint64_t> down = status_ == 0 ? 0 : response_body_.to_come();
   if (!up || !down || std::max(*up, *down) < kLeastLinkedBody) return false;
+  // An answer before the end of its request: this process has to tell the client that it may stop.
+  if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
   if (!splicer.has_room(client_.stream().park(splicer), upstream_->stream().park(splicer), *up, *down))
     return false;
@@ -140,6 +142,11 @@ bool Exchange::step_linked() {
   Stream& backend = upstream_->stream();
   const bool well = relay(client, backend, true) && relay(backend, client, false);
   if (body_link_ && worker_.splicer()->resumed(link_)) return go_on_after_link();
+  if (well && body_link_ && down_.left == 0 && backend.readable()) {
+    // The backend had begun to answer before the link was made, or has said more than it announced.
+    if (go_on_after_link()) return true;
+    worker_.splicer()->pause_client(link_);
+  }
   if (well) return false;
   worker_.stats().links_cut++;
   cut_link();
@@ -174,7 +181,10 @@ void Exchange::leave_link() {
 // True when both sockets speak for themselves again. False: something is under way.
 bool Exchange::go_on_after_link() {
   if (!worker_.splicer()->take_back(link_)) return false;
+  const uint64_t up = request_body_.to_come().value_or(0);
   leave_link();
+  // The backend answers early: the rest of the request is copied.
+  if (up > 0 && up <= Splicer::kMaxBudget && !request_body_.complete()) body_link_refused_ = true;
   worker_.stats().links_resumed++;
   note_progress();
   size_t used = 0;

@@ -103,6 +103,8 @@ class Splicer {
   virtual void cut(LinkId id) = 0;
   // Both sockets go on as any others, if nothing is under way or traffic has returned already. False: not now.
   virtual bool take_back(LinkId id) = 0;
+  // What the client sends from here on returns: so that nothing will be under way soon.
+  virtual void pause_client(LinkId id) = 0;
 
   // Traffic has returned: at a packet beyond a budget.
   virtual bool resumed(LinkId id) const = 0;

@@ -10,6 +10,8 @@
 static __always_inline int beyond_budget(const struct packet* p, const struct ls_record* r,
                                          const struct ls_record* peer) {
   if (!(r->flags & LS_BUDGET) || !after(packet_end(p), r->budget_end)) return 0;
+  // What went past before a budget was cut short may have been lost further on, and has to come again.
+  if (!after(packet_end(p), r->seq_next)) return 0;
   // A FIN that answers one ends the link as any other.
   return p->payload != 0 || !(peer->ends & LS_FIN);
 }

@@ -70,8 +70,7 @@ Splicer::End end_of(const ls_record& client, const ls_record& backend) {
 }
 
 bool spent(const ls_record& record) {
-  const uint32_t sent = load(record.seq_next);
-  return (record.flags & LS_BUDGET) != 0 && !after(load(record.budget_end), sent) && sent != record.link_rcv;
+  return (record.flags & LS_BUDGET) != 0 && !after(load(record.budget_end), load(record.seq_next));
 }
 
 // What the programs note of one link.
@@ -83,7 +82,8 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   record.local_acked = load(record.ack_seen) - record.adv_out;
   record.flags = static_cast<uint8_t>(budget ? record.flags | LS_BUDGET : record.flags & ~LS_BUDGET);
   record.budget_end = first + budget.value_or(0);
-  record.ends = 0;
+  // Nobody waits for the arrival of nothing.
+  record.ends = budget == 0u ? LS_SPENT : 0;
   record.status = 0;
   record.status_ns = record.packets = record.bytes = 0;
 }
@@ -160,7 +160,9 @@ bool Links::has_room(const Socket& client, const Socket& backend, uint64_t from_
   const auto fits = [](uint64_t to_come, const Room& source, const Room& sink) {
     return std::min<uint64_t>(to_come, source.announced) <= sink.free;
   };
-  return fits(from_client, at_client, at_backend) && fits(from_backend, at_backend, at_client);
+  // An answer that waits to be read comes before all that.
+  return at_backend.unread <= from_backend && fits(from_client, at_client, at_backend) &&
+         fits(from_backend, at_backend, at_client);
 }
 
 // What waits in the socket beyond the budget stays there: to the link it is as if it had been read.
@@ -295,6 +297,14 @@ bool Links::take_back(LinkId id) {
   return true;
 }
 
+void Links::pause_client(LinkId id) {
+  ls_record& c = record(at(id).client);
+  ls_record& b = record(at(id).backend);
+  if (!hold(c, b)) return;
+  if (after(c.budget_end, c.seq_next)) c.budget_end = c.seq_next;
+  let_go(c, b, LS_LINKED);
+}
+
 void Links::handle_events() { ring_buffer__consume(ring_->buffer); }
 
 void Links::on_event(const ls_event& event) {
@@ -330,7 +340,8 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
   // What follows is for ends whose event was lost.
   if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(c, b));
-  } else if (spent(c) || spent(b)) {
+  } else if ((spent(c) && c.budget_end != link.client.begin) ||
+             (spent(b) && b.budget_end != link.backend.begin)) {
     link.owner->budget_spent();
   } else if (now_ms_ - link.active_ms >= idle_ms) {
     link.owner->link_ended(End::idle);

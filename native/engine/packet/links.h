@@ -41,6 +41,7 @@ class Links final : public Splicer {
   void release(LinkId id) override;
   void cut(LinkId id) override;
   bool take_back(LinkId id) override;
+  void pause_client(LinkId id) override;
   bool resumed(LinkId id) const override;
   bool quiet(LinkId id) const override;
   uint64_t idle_ms(LinkId id) const override { return now_ms_ - at(id).active_ms; }

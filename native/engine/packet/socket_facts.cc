@@ -104,11 +104,11 @@ bool read_facts(int fd, SocketFacts& facts) {
 
 bool read_room(int fd, Room& room) {
   tcp_info info{};
-  uint32_t unread = 0, unacked = 0;
-  if (!get(fd, TCP_INFO, info) || !queued(fd, SIOCINQ, unread) || !queued(fd, SIOCOUTQ, unacked))
+  uint32_t unacked = 0;
+  if (!get(fd, TCP_INFO, info) || !queued(fd, SIOCINQ, room.unread) || !queued(fd, SIOCOUTQ, unacked))
     return false;
   // tcpi_rcv_wnd came with 6.2; the window never exceeds this.
-  room.announced = unread + info.tcpi_rcv_ssthresh;
+  room.announced = room.unread + info.tcpi_rcv_ssthresh;
   room.free = info.tcpi_snd_wnd > unacked ? info.tcpi_snd_wnd - unacked : 0;
   return true;
 }

@@ -35,6 +35,7 @@ struct SocketFacts {
 bool read_facts(int fd, SocketFacts& facts);
 // How much can be under way to a socket, and from it.
 struct Room {
+  uint32_t unread;     // bytes
   uint32_t announced;  // bytes that are unread, or that the remote end may send
   uint32_t free;       // bytes that the remote end takes besides those that are on their way to it
 };

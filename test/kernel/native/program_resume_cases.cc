@@ -124,8 +124,16 @@ void at_a_packet_that_begins_before_it(Rig& rig, Report& report) {
                after(end_of(to_stack(in, link.client)), link.client.local_rcv), true);
 }
 
-void expect_refused(Link& link, Report& report, const Segment& in) {
-  link.expect_dropped(link.arrive(link.client, in), "not_quiet 1");
+// It has to come again, but what it acknowledges goes on.
+void expect_refused(Rig& rig, Link& link, Report& report, const Segment& in) {
+  Segment ack = in;
+  ack.payload.clear();
+  ack.flags = kAck;
+  ack.seq = link.client.seq_next;
+  const Segment want = spliced(ack, link.client, link.backend);
+  const Run run = link.arrive(link.client, in);
+  report.frame("acknowledgement", run.packet, frame_of(want));
+  report.equal("counts", rig.counted(), std::string("spliced 1, not_quiet 1"));
   report.equal("phase of the client", link.client.phase, kNumber << 2 | LS_LINKED);
   report.equal("phase of the backend", link.backend.phase, kNumber << 2 | LS_LINKED);
 }
@@ -138,18 +146,18 @@ void not_while_something_is_under_way(Rig& rig, Report& report) {
   Segment early = in;
   early.ack -= 1;
   report.where = "answer not acknowledged: ";
-  expect_refused(link, report, early);
+  expect_refused(rig, link, report, early);
   report.where = "something missing before it: ";
   early = in;
   early.seq += 1;
-  expect_refused(link, report, early);
+  expect_refused(rig, link, report, early);
   report.where = "request not acknowledged: ";
   link.backend.ack_seen -= 1;
-  expect_refused(link, report, in);
+  expect_refused(rig, link, report, in);
   link.backend.ack_seen += 1;
   report.where = "closed by the client: ";
   link.client.ends = LS_FIN;
-  expect_refused(link, report, in);
+  expect_refused(rig, link, report, in);
   report.equal("events", rig.events().size(), size_t{0});
 }
 
@@ -163,12 +171,12 @@ void late(Rig& rig, Report& report) {
   rig.counted();
   Segment in = next_request(link);
   in.ack += 1;
-  expect_refused(link, report, in);
+  expect_refused(rig, link, report, in);
   const std::vector<ls_event> events = rig.events();
   report.equal("events", events.size(), size_t{1});
   if (!events.empty()) report.equal("kind", events[0].kind, uint32_t{LS_EVENT_LATE});
   // It is said once.
-  expect_refused(link, report, in);
+  expect_refused(rig, link, report, in);
   report.equal("events", rig.events().size(), size_t{0});
 }
 
@@ -230,6 +238,45 @@ void spent(Rig& rig, Report& report) {
   }
 }
 
+// A backend that answers early: what the client sends from here on returns, what it sent before may come again.
+void early_answer(Rig& rig, Report& report) {
+  Link link(rig, report);
+  number(link);
+  limit(link.client, 1'000);
+  limit(link.backend, 0);
+  Segment in = link.from_client();
+  in.payload = Bytes(kAsked, 'q');
+  link.arrive(link.client, in);
+  Segment answer = link.from_backend();
+  answer.payload = Bytes(kAnswered, 'a');
+  link.arrive(link.backend, answer);
+  report.equal("counts", rig.counted(), std::string("spliced 2, not_quiet 1"));
+  report.equal("budget", link.client.budget_end, link.client.link_rcv + kAsked);
+  Segment again = in;
+  link.expect_spliced(link.client, again, spliced(again, link.client, link.backend));
+  in = link.from_client();
+  in.payload = Bytes(kAsked, 'q');
+  expect_refused(rig, link, report, in);
+  // When the request has arrived, so far as it went, the answer can.
+  answer.ack += kAsked;
+  link.arrive(link.backend, answer);
+  report.equal("counts", rig.counted(), std::string("spliced 1, resumed 1, last_acks 1"));
+  link.expect_passed(link.arrive(link.backend, answer), to_stack(answer, link.backend), "local_in 1");
+  rig.events();
+}
+
+// A reset of the backend is answered by this host, not passed on.
+void reset_within_a_budget(Rig& rig, Report& report) {
+  Link link(rig, report);
+  number(link);
+  limit(link.backend, 0);
+  Segment in = link.from_backend();
+  in.flags = kRst | kAck;
+  link.expect_dropped(link.arrive(link.backend, in), "resets 1");
+  report.equal("ends", link.backend.ends & LS_RESET, uint32_t{LS_RESET});
+  report.equal("events", rig.events().size(), size_t{1});
+}
+
 // The stacks' clocks must not fall behind what the remote ends have seen (RFC 7323, 5.3).
 void clocks(Rig& rig, Report& report) {
   Link link(rig, report);
@@ -266,6 +313,8 @@ std::vector<Case> resume_cases() {
       {"resume", "happens at a FIN", fin},
       {"resume", "does not happen at a FIN that answers one", second_fin},
       {"resume", "is due when the budget has arrived", spent},
+      {"resume", "is prepared when a backend answers early", early_answer},
+      {"resume", "is not left to a backend that resets", reset_within_a_budget},
       {"resume", "takes the clocks along", clocks},
       {"resume", "leaves no way to the record of somebody else", orphan},
   };

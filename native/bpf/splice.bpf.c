@@ -5,16 +5,10 @@
 // Two directions matter at a parked socket: what arrives from its remote end, and what its own stack sends. On an outer
 // interface these are ingress and egress; on lo, where every packet is somebody's, egress sees both.
 #include <linux/if_packet.h>
-#include <linux/pkt_cls.h>
 
+#include "icmp.bpf.h"
 #include "rewrite.bpf.h"
 #include "state.bpf.h"
-
-#define LS_LOOPBACK 1
-
-// Others may have programs here as well.
-#define NEXT TC_ACT_UNSPEC
-#define DROP TC_ACT_SHOT
 
 static __always_inline __u32 stack_clock(const struct ls_record* r) {
   return r->ts_base + (__u32)((bpf_ktime_get_ns() - r->ts_base_ns) / 1000000);
@@ -157,14 +151,6 @@ static __always_inline int note_packet(struct __sk_buff* skb, const struct packe
   return state_of(r) == LS_LINKED;
 }
 
-static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record* peer, int on_loopback) {
-  count(LS_COUNT_spliced);
-  // From lo to lo the packet has a route already, and one that leads to the other end as well as to this.
-  if (on_loopback && peer->ifindex == LS_LOOPBACK) return NEXT;
-  skb->tc_index = translated;
-  return bpf_redirect_neigh(peer->ifindex, NULL, 0, 0);
-}
-
 static __noinline int splice(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
                              struct ls_record* peer) {
   const __u32 bytes = (__u32)p->window << (r->remote_wscale & 15);
@@ -235,6 +221,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     raise(&r->local_acked, p->ack - r->adv_out);
   }
   if (!splice(skb, p, r, peer)) return DROP;
+  count(LS_COUNT_spliced);
   return send_on(skb, peer, on_loopback);
 }
 
@@ -338,7 +325,7 @@ int outer_ingress(struct __sk_buff* skb) {
   struct ls_key key;
   // A promiscuous interface sees packets of others, and one below a VLAN those of the VLAN, which has hooks of its own.
   if (skb->pkt_type != PACKET_HOST || skb->vlan_present) return NEXT;
-  if (!read_packet(skb, &p)) return NEXT;
+  if (!read_packet(skb, &p)) return arrive_error(skb, 0);
   make_key(&key, &p, 1);
   const __u32* index = bpf_map_lookup_elem(&sockets, &key);
   return index ? arrive(skb, &p, &key, *index, 0) : NEXT;
@@ -368,7 +355,7 @@ int loopback_egress(struct __sk_buff* skb) {
     skb->tc_index = 0;
     return NEXT;
   }
-  if (!read_packet(skb, &p)) return NEXT;
+  if (!read_packet(skb, &p)) return arrive_error(skb, 1);
   make_key(&key, &p, 1);
   const __u32* index = bpf_map_lookup_elem(&sockets, &key);
   if (index) return arrive(skb, &p, &key, *index, 1);

@@ -93,7 +93,8 @@ static __always_inline int replace_addresses(struct __sk_buff* skb, __u32 ip, co
   }
   const __u32 at = ip + __builtin_offsetof(struct iphdr, saddr);
   const __u32 check = ip + __builtin_offsetof(struct iphdr, check);
-  if (!replace_words(skb, at, source + 3, 4, sum) || !replace_words(skb, at + 4, target + 3, 4, sum)) return 0;
+  if (!replace_words(skb, at, source + 3, 4, sum) || !replace_words(skb, at + 4, target + 3, 4, sum))
+    return 0;
   return bpf_l3_csum_replace(skb, check, 0, *sum, 0) == 0;
 }
 

@@ -76,6 +76,7 @@
               "native/bpf/embed.cjs",
               "native/bpf/splice.bpf.c",
               "native/bpf/include/abi.h",
+              "native/bpf/include/icmp.bpf.h",
               "native/bpf/include/link.bpf.h",
               "native/bpf/include/packet.bpf.h",
               "native/bpf/include/resume.bpf.h",

@@ -6,6 +6,7 @@
 // interface these are ingress and egress; on lo, where every packet is somebody's, egress sees both.
 #include <linux/if_packet.h>
 
+#include "icmp.bpf.h"
 #include "resume.bpf.h"
 
 // ---- From the remote end -------------------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     if (verdict == LS_LAST_ACK) {
       if (!splice(skb, p, r, peer)) return DROP;
       count(LS_COUNT_last_acks);
+      count(LS_COUNT_spliced);
       return send_on(skb, peer, on_loopback);
     }
   }
@@ -121,6 +123,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     raise(&r->local_acked, p->ack - r->adv_out);
   }
   if (!splice(skb, p, r, peer)) return DROP;
+  count(LS_COUNT_spliced);
   return send_on(skb, peer, on_loopback);
 }
 
@@ -184,7 +187,7 @@ int outer_ingress(struct __sk_buff* skb) {
   struct ls_key key;
   // A promiscuous interface sees packets of others, and one below a VLAN those of the VLAN, which has hooks of its own.
   if (skb->pkt_type != PACKET_HOST || skb->vlan_present) return NEXT;
-  if (!read_packet(skb, &p)) return NEXT;
+  if (!read_packet(skb, &p)) return arrive_error(skb, 0);
   make_key(&key, &p, 1);
   const __u32* index = bpf_map_lookup_elem(&sockets, &key);
   return index ? arrive(skb, &p, &key, *index, 0) : NEXT;
@@ -214,7 +217,7 @@ int loopback_egress(struct __sk_buff* skb) {
     skb->tc_index = 0;
     return NEXT;
   }
-  if (!read_packet(skb, &p)) return NEXT;
+  if (!read_packet(skb, &p)) return arrive_error(skb, 1);
   make_key(&key, &p, 1);
   const __u32* index = bpf_map_lookup_elem(&sockets, &key);
   if (index) return arrive(skb, &p, &key, *index, 1);

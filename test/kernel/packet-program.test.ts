@@ -15,7 +15,7 @@ const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undef
 const WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"];
 
 /** Groups of cases in program_test.cc. */
-const GROUPS = ["translate", "options", "ignored", "stack", "copy", "ends", "resume", "random"];
+const GROUPS = ["translate", "options", "ignored", "stack", "copy", "ends", "resume", "icmp", "random"];
 
 const changed = (file: string): number => statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 

@@ -21,6 +21,8 @@ export interface TopologyOptions {
   impairClient?: readonly string[];
   /** Rules for `impair` between proxy and backend; to the right is to the backend. */
   impairBackend?: readonly string[];
+  /** Puts a router between the proxy and each host that is elsewhere. */
+  routers?: true;
 }
 
 /** What the impairment did in one direction. */
@@ -35,15 +37,18 @@ export interface ImpairCounts {
 const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
 const ANY = { 4: "0.0.0.0", 6: "::" } as const;
 
-/** The address of a host in one of the networks: 1 is the clients', 2 the backends'. */
-export function address(family: Family, network: 1 | 2, host: number): string {
+/** 1 is the clients', 2 the backends'; 3 and 4 are the same behind routers. */
+type Network = 1 | 2 | 3 | 4;
+
+/** The address of a host in one of the networks. */
+export function address(family: Family, network: Network, host: number): string {
   return family === 4 ? `10.88.${network}.${host}` : `fd88:${network}::${host}`;
 }
 
 export const withPort = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
-const both = (network: 1 | 2, host: number): string[] => [
+const both = (network: Network, host: number): string[] => [
   `${address(4, network, host)}/24`,
   `${address(6, network, host)}/64`,
 ];
@@ -84,6 +89,9 @@ export class Topology {
   readonly listen: string;
   readonly target: string;
   backends: readonly string[] = [];
+  /** Between the proxy and the clients, and the backends; towards those its interface is `far`. */
+  clientRouter: Namespace | undefined;
+  backendRouter: Namespace | undefined;
   clientImpairment: Impairment | undefined;
   backendImpairment: Impairment | undefined;
 
@@ -98,19 +106,14 @@ export class Topology {
 
   static async make(placement: Placement, family: Family, options: TopologyOptions = {}): Promise<Topology> {
     const topology = new Topology(placement, family);
-    if (placement === "local" || placement === "local-client") topology.client = topology.proxy;
-    else await topology.#addClient(options.impairClient);
-    if (placement === "bridged") topology.#addBridge();
-    else if (placement === "local" || placement === "local-backend") topology.backends = [LOOPBACK[family]];
-    else await topology.#addBackend(options.impairBackend);
+    await topology.#placeClient(options);
+    await topology.#placeBackend(options);
     return topology;
   }
 
   /** Lets the client reach the backend past the proxy, through the proxy's host. */
   routeDirectly(): void {
-    for (const setting of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) {
-      setSysctl(this.proxy, `net/${setting}`, 1);
-    }
+    letForward(this.proxy);
     for (const [space, network] of [
       [this.client, 1],
       [this.backend, 2],
@@ -126,8 +129,46 @@ export class Topology {
     return listed.map(({ ifname }) => ifname);
   }
 
-  async #addClient(rules: readonly string[] | undefined): Promise<void> {
+  async #placeClient(options: TopologyOptions): Promise<void> {
+    if (this.placement === "local" || this.placement === "local-client") return;
     this.client = this.#space();
+    if (options.routers) this.clientRouter = this.#addRouter(this.client, "clients", 1);
+    else await this.#addClient(options.impairClient);
+  }
+
+  async #placeBackend(options: TopologyOptions): Promise<void> {
+    if (this.placement === "bridged") return this.#addBridge();
+    this.backends = [LOOPBACK[this.family]];
+    if (this.placement === "local" || this.placement === "local-backend") return;
+    this.backend = this.#space();
+    this.backends = [address(this.family, options.routers ? 4 : 2, 2)];
+    if (options.routers) this.backendRouter = this.#addRouter(this.backend, "backends", 2);
+    else await this.#addBackend(options.impairBackend);
+  }
+
+  #addRouter(host: Namespace, name: string, near: 1 | 2): Namespace {
+    const router = this.#space();
+    const far = near === 1 ? 3 : 4;
+    letForward(router);
+    // It asks for its neighbours from link-local addresses, which otherwise are of no use for the first seconds.
+    setSysctl(router, "net/ipv6/conf/default/accept_dad", 0);
+    join(
+      { in: this.proxy, name, addresses: both(near, 1) },
+      { in: router, name: "near", addresses: both(near, 9) },
+    );
+    join(
+      { in: router, name: "far", addresses: both(far, 9) },
+      { in: host, name: "uplink", addresses: both(far, 2) },
+    );
+    for (const family of FAMILIES) {
+      const network = family === 4 ? `${address(4, far, 0)}/24` : `${address(6, far, 0)}/64`;
+      host.ip(`-${family}`, "route", "add", "default", "via", address(family, far, 9));
+      this.proxy.ip(`-${family}`, "route", "add", network, "via", address(family, near, 9));
+    }
+    return router;
+  }
+
+  async #addClient(rules: readonly string[] | undefined): Promise<void> {
     const ends = [
       { in: this.client, name: "uplink", addresses: both(1, 2) },
       { in: this.proxy, name: "clients", addresses: both(1, 1) },
@@ -137,14 +178,12 @@ export class Topology {
   }
 
   async #addBackend(rules: readonly string[] | undefined): Promise<void> {
-    this.backend = this.#space();
     const ends = [
       { in: this.proxy, name: "backends", addresses: both(2, 1) },
       { in: this.backend, name: "uplink", addresses: both(2, 2) },
     ] as const;
     if (rules === undefined) join(...ends);
     else this.backendImpairment = await this.#impair(ends, rules);
-    this.backends = [address(this.family, 2, 2)];
   }
 
   #addBridge(): void {
@@ -187,6 +226,12 @@ export class Topology {
 /** Sets a value below /proc/sys that belongs to the namespace. */
 export function setSysctl(space: Namespace, path: string, value: number | string): void {
   space.run("tee", [`/proc/sys/${path}`], String(value));
+}
+
+function letForward(space: Namespace): void {
+  for (const setting of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) {
+    setSysctl(space, `net/${setting}`, 1);
+  }
 }
 
 /** The counters of the TCP stack of a host, by the names of /proc/net/snmp and /proc/net/netstat. */

@@ -4,8 +4,6 @@
 
 #include "stack.bpf.h"
 
-#define LS_LOOPBACK 1
-
 static __noinline int splice(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
                              struct ls_record* peer) {
   const __u32 bytes = (__u32)p->window << (r->remote_wscale & 15);
@@ -37,14 +35,6 @@ static __noinline int splice(struct __sk_buff* skb, struct packet* p, struct ls_
     return 0;
   }
   return 1;
-}
-
-static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record* peer, int on_loopback) {
-  count(LS_COUNT_spliced);
-  // From lo to lo the packet has a route already, and one that leads to the other end as well as to this.
-  if (on_loopback && peer->ifindex == LS_LOOPBACK) return NEXT;
-  skb->tc_index = translated;
-  return bpf_redirect_neigh(peer->ifindex, NULL, 0, 0);
 }
 
 #endif

@@ -2,14 +2,8 @@
 #ifndef LONGSPLICE_STACK_BPF_H
 #define LONGSPLICE_STACK_BPF_H
 
-#include <linux/pkt_cls.h>
-
 #include "rewrite.bpf.h"
 #include "state.bpf.h"
-
-// Others may have programs here as well.
-#define NEXT TC_ACT_UNSPEC
-#define DROP TC_ACT_SHOT
 
 static __always_inline __u32 stack_clock(const struct ls_record* r) {
   return r->ts_base + (__u32)((bpf_ktime_get_ns() - r->ts_base_ns) / 1000000);

@@ -1,8 +1,16 @@
-// The maps, the counters and the events.
+// The maps, the counters, the events and the verdicts.
 #ifndef LONGSPLICE_STATE_BPF_H
 #define LONGSPLICE_STATE_BPF_H
 
+#include <linux/pkt_cls.h>
+
 #include "packet.bpf.h"
+
+#define LS_LOOPBACK 1
+
+// Others may have programs here as well.
+#define NEXT TC_ACT_UNSPEC
+#define DROP TC_ACT_SHOT
 
 // Sizes are set by the loader.
 struct {
@@ -45,6 +53,13 @@ struct {
 // would take part in the routing, and in the rules of others. Different for each process.
 const volatile __u16 translated = 1;  // let it pass
 const volatile __u16 stack_copy = 2;  // what remains for the parked socket's stack is its header
+
+static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record* peer, int on_loopback) {
+  // From lo to lo the packet has a route already, and one that leads to the other end as well as to this.
+  if (on_loopback && peer->ifindex == LS_LOOPBACK) return NEXT;
+  skb->tc_index = translated;
+  return bpf_redirect_neigh(peer->ifindex, NULL, 0, 0);
+}
 
 static __always_inline void count(__u32 counter) {
   __u64* value = bpf_map_lookup_elem(&counters, &counter);

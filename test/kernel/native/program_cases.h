@@ -51,6 +51,7 @@ std::vector<Case> stack_cases();
 std::vector<Case> copy_cases();
 std::vector<Case> end_cases();
 std::vector<Case> resume_cases();
+std::vector<Case> icmp_cases();
 std::vector<Case> random_cases();
 
 // Where the remote ends of a link are, and what they speak.

@@ -184,6 +184,14 @@ long host_l4_csum_replace(void* skb, __u32 offset, __u64 from, __u64 to, __u64 f
   return 0;
 }
 
+long host_csum_diff(const __be32* from, __u32 from_size, const __be32* to, __u32 to_size, __u32 seed) {
+  if (from_size % 4 != 0 || to_size % 4 != 0) return -EINVAL;
+  uint64_t sum = seed;
+  for (__u32 i = 0; i < from_size / 4; i++) sum += static_cast<__u32>(~from[i]);
+  for (__u32 i = 0; i < to_size / 4; i++) sum += to[i];
+  return longsplice::programs::fold(sum);
+}
+
 long host_csum_update(void* skb, __u32 sum) {
   HostPacket& packet = packet_of(skb);
   if (packet.sums != Sums::complete) return -ENOTSUP;

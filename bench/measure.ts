@@ -67,6 +67,8 @@ export async function measureOnce(entrant: Entrant, shape: LoadShape, bodyBytes:
     packet,
     failed:
       failureOf(report, bodyBytes, shape.connections) ??
-      (packet === null ? null : splicingFailure(packet, report.requests, shape.connections)),
+      (packet === null
+        ? null
+        : splicingFailure(packet, report.requests, shape.connections, shape.mode === "close")),
   };
 }

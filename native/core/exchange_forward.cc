@@ -67,9 +67,6 @@ void Exchange::write_request_head(Buffer& out) {
   if (asks_upgrade_) {
     append_field(out, "connection", "upgrade");
     append_field(out, "upgrade", request_fields_.upgrade);
-  } else if (wants_link_ && !persists(request_, request_fields_)) {
-    // Nobody but the backend can end a linked connection as its client asks.
-    append_field(out, "connection", "close");
   }
   out.append("\r\n");
 }

@@ -29,6 +29,8 @@ const char* Exchange::link_obstacle() const {
 void Exchange::plan_link() {
   wants_link_ = false;
   if (!rules_->forward_connection) return;
+  // The only request of its connection. A kept connection to the backend serves it for less than a new one and a link.
+  if (!asks_upgrade_ && !persists(request_, request_fields_)) return;
   const char* obstacle = link_obstacle();
   wants_link_ = obstacle == nullptr;
   if (!wants_link_) count_fallback(obstacle);

@@ -236,6 +236,8 @@ test("a round counts for the packet engine only if that did the work", () => {
   expect(splicingFailure({ spliced: 100, resets: 3 }, 100, 8)).toBeNull();
   expect(splicingFailure({ spliced: 99 }, 100, 8)).toContain("only 99 packets");
   expect(splicingFailure({}, 100, 8)).toContain("only 0 packets");
+  expect(splicingFailure({}, 100, 8, true)).toBeNull();
+  expect(splicingFailure({ "fallback: mss": 2 }, 100, 8, true)).toBe("2 x fallback: mss");
   expect(splicingFailure({ spliced: 200, bad_peer: 1 }, 100, 8)).toBe("1 x bad_peer");
   expect(splicingFailure({ spliced: 200, "fallback: mss": 2 }, 100, 8)).toBe("2 x fallback: mss");
 });

@@ -74,6 +74,8 @@ class Splicer {
   // Whether there is anything to sweep.
   virtual bool busy() const = 0;
   virtual uint32_t active() const = 0;
+  // Room for more: each link takes two.
+  virtual uint32_t free_records() const = 0;
 };
 
 }  // namespace longsplice

@@ -100,6 +100,13 @@ const traffic: readonly ValueMetric[] = [
     series: ({ workers }) => [[{}, workers.linksActive]],
   }),
   value({
+    kind: "gauge",
+    name: "longsplice_records_free",
+    help: "Records of the packet engine that no connection holds; a link takes two.",
+    labels: [],
+    series: ({ workers }) => [[{}, workers.freeRecords]],
+  }),
+  value({
     kind: "counter",
     name: "longsplice_links_total",
     help: "Links that ended, and how.",

@@ -56,6 +56,10 @@ export class PacketCounters {
     return this.#samples.sum("longsplice_links_active");
   }
 
+  get freeRecords(): number {
+    return this.#samples.sum("longsplice_records_free");
+  }
+
   /** Connections that the engine could not carry; the reasons, each as often as it was counted. */
   get fallbacks(): Record<string, number> {
     const labels = { from: "packet", to: "copy" };

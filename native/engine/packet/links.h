@@ -46,6 +46,7 @@ class Links final : public Splicer {
   void sweep(uint64_t now_ms, uint64_t idle_ms) override;
   bool busy() const override { return active_ > 0 || !ended_.empty(); }
   uint32_t active() const override { return active_; }
+  uint32_t free_records() const override { return static_cast<uint32_t>(free_records_.size()); }
 
  private:
   struct Link {

@@ -270,10 +270,14 @@ void Links::resume(LinkId id) {
   __atomic_fetch_or(&b.ends, LS_OVER, __ATOMIC_SEQ_CST);
   store(c.state, LS_LOCAL);
   store(b.state, LS_LOCAL);
-  leave_link(link);
 }
 
-void Links::handle_events() { ring_buffer__consume(ring_->buffer); }
+// The kernel wakes only a consumer that has caught up. libbpf publishes how far it came and then looks for more, with no
+// full barrier in between: the kernel may see the old position while libbpf sees no more, and with an edge-triggered
+// poller the ring would stay unread for good.
+void Links::handle_events() {
+  while (ring_buffer__consume(ring_->buffer) > 0) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
 
 void Links::on_event(const ls_event& event) {
   const ls_record& told = record(event.record);

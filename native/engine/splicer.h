@@ -56,7 +56,8 @@ class Splicer {
 
   virtual Totals totals(LinkId id) const = 0;
 
-  // The ends are done with each other: both sockets can be closed, and will send nothing.
+  // The ends are done with each other: both sockets can be closed. They send nothing then, or RST if it is not certain
+  // that the ends have heard of it.
   virtual void release(LinkId id) = 0;
   // Traffic returns to the parked sockets, with the right numbers. What is under way in that moment is lost to the
   // link and comes again.

@@ -62,6 +62,12 @@ void settle(ls_record& record, const ls_record& peer) {
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }
 
+// RST with a number that lies behind bytes of a stack, of which the remote end may miss some: then it does not believe
+// it (RFC 5961, 3.2).
+bool may_disbelieve_reset(const ls_record& by, const ls_record& from) {
+  return (load(from.ends) & LS_RESET) != 0 && after(load(by.local_snd), load(by.local_acked));
+}
+
 bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
 }
@@ -250,21 +256,33 @@ void Links::leave_link(Link& link) {
 
 void Links::release(LinkId id) {
   Link& link = links_[id - first_record_];
-  close_silently_later(link.client_fd);
-  close_silently_later(link.backend_fd);
+  const ls_record& c = record(link.client);
+  const ls_record& b = record(link.backend);
+  if (may_disbelieve_reset(b, c) || may_disbelieve_reset(c, b)) {
+    // The stacks know the right number: closing the sockets sends RST.
+    return_to_stacks(link);
+  } else {
+    close_silently_later(link.client_fd);
+    close_silently_later(link.backend_fd);
+  }
   leave_link(link);
 }
 
 void Links::resume(LinkId id) {
   Link& link = links_[id - first_record_];
+  return_to_stacks(link);
+  reset_on_close(link.client_fd, false);
+  reset_on_close(link.backend_fd, false);
+  leave_link(link);
+}
+
+void Links::return_to_stacks(const Link& link) {
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
   store(c.state, LS_RESUMING);
   store(b.state, LS_RESUMING);
   settle(c, b);
   settle(b, c);
-  reset_on_close(link.client_fd, false);
-  reset_on_close(link.backend_fd, false);
   // New connections between these addresses are not this link's any more.
   __atomic_fetch_or(&c.ends, LS_OVER, __ATOMIC_SEQ_CST);
   __atomic_fetch_or(&b.ends, LS_OVER, __ATOMIC_SEQ_CST);

@@ -73,6 +73,7 @@ class Links final : public Splicer {
   void free_record(uint32_t index);
   bool publish(uint32_t index);
   void relay(ls_record& from, ls_record& to, uint32_t sent, uint32_t received);
+  void return_to_stacks(const Link& link);
   void leave_link(Link& link);
   void on_event(const ls_event& event);
 

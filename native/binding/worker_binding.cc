@@ -236,7 +236,10 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   Napi::Object links = Napi::Object::New(env);
   const Splicer* splicer = worker_->splicer();
   links["active"] = static_cast<double>(splicer != nullptr ? splicer->active() : 0);
-  links["freeRecords"] = static_cast<double>(splicer != nullptr ? splicer->free_records() : 0);
+  Napi::Object records = Napi::Object::New(env);
+  records["free"] = static_cast<double>(splicer != nullptr ? splicer->free_records() : 0);
+  records["ended"] = static_cast<double>(splicer != nullptr ? splicer->ended_records() : 0);
+  result["records"] = records;
   links["finished"] = static_cast<double>(stats.links_finished);
   links["reset"] = static_cast<double>(stats.links_reset);
   links["resumed"] = static_cast<double>(stats.links_resumed);

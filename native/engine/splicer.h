@@ -75,8 +75,9 @@ class Splicer {
   // Whether there is anything to sweep.
   virtual bool busy() const = 0;
   virtual uint32_t active() const = 0;
-  // Room for more: each link takes two.
+  // Room for more, of which each link takes two: records that nobody holds, and those of links that have ended.
   virtual uint32_t free_records() const = 0;
+  virtual uint32_t ended_records() const = 0;
 };
 
 }  // namespace longsplice

@@ -111,8 +111,10 @@ export interface NativeStats {
   readonly packetBytesUpstream: number;
   /** Connections that the packet engine should have carried and could not, by reason. */
   readonly fallbacks: Readonly<Record<string, number>>;
-  /** Links that stand now (`active`), room for more, and by the other words how many have ended in that way. */
-  readonly links: { readonly active: number; readonly freeRecords: number; readonly [end: string]: number };
+  /** Links that stand now (`active`), and by the other words how many have ended in that way. */
+  readonly links: { readonly active: number; readonly [end: string]: number };
+  /** Room for more links, each of which takes two: records that nobody holds, and those of links that have ended. */
+  readonly records: { readonly free: number; readonly ended: number };
   readonly retries: number;
   readonly idleUpstream: number;
   readonly requestSeconds: NativeHistogram;

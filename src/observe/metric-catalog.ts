@@ -101,10 +101,10 @@ const traffic: readonly ValueMetric[] = [
   }),
   value({
     kind: "gauge",
-    name: "longsplice_records_free",
-    help: "Records of the packet engine that no connection holds; a link takes two.",
-    labels: [],
-    series: ({ workers }) => [[{}, workers.freeRecords]],
+    name: "longsplice_records",
+    help: "Room for more links, which take two records each.",
+    labels: ["state"],
+    series: ({ workers }) => Object.entries(workers.records).map(([state, count]) => [{ state }, count]),
   }),
   value({
     kind: "counter",

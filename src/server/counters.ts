@@ -9,7 +9,7 @@ export function nameCounters(
   policies: readonly PolicyProblems[],
   names: Names,
 ): WorkerSnapshot {
-  const { active: linksActive, freeRecords, ...ended } = stats.links;
+  const { active: linksActive, ...ended } = stats.links;
   return {
     requests: stats.requests.map(({ route, backend, code, count }) => {
       const { pool, address } = names.backend(backend);
@@ -26,7 +26,7 @@ export function nameCounters(
       return { from: "packet", to: "copy", reason, count };
     }),
     linksActive,
-    freeRecords,
+    records: stats.records,
     linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),
     requestSeconds: named(stats.requestSeconds),
     decisionSeconds: named(stats.decisionSeconds),

@@ -30,17 +30,22 @@ describe("mergeSnapshots", () => {
         idleUpstream: 2,
         logDropped: 1,
         linksActive: 4,
-        freeRecords: 2,
+        records: { free: 2, ended: 20 },
       }),
       snapshot({
         requests: [row(200, 4), row(200, 5, "b:2")],
         idleUpstream: 3,
         linksActive: 5,
-        freeRecords: 3,
+        records: { free: 3, ended: 30 },
       }),
     ]);
     expect(merged.requests).toEqual([row(200, 7), row(502, 1), row(200, 5, "b:2")]);
-    expect(merged).toMatchObject({ idleUpstream: 5, logDropped: 1, linksActive: 9, freeRecords: 5 });
+    expect(merged).toMatchObject({
+      idleUpstream: 5,
+      logDropped: 1,
+      linksActive: 9,
+      records: { free: 5, ended: 50 },
+    });
   });
 
   it("adds links that ended alike", () => {

@@ -107,7 +107,8 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     packetBytesDownstream: 3,
     packetBytesUpstream: 4,
     fallbacks: { mss: 5 },
-    links: { active: 6, freeRecords: 11, finished: 7, reset: 8, idle: 9, resumed: 10 },
+    links: { active: 6, finished: 7, reset: 8, idle: 9, resumed: 10 },
+    records: { free: 11, ended: 12 },
     retries: 0,
     idleUpstream: 0,
     requestSeconds: histogram,
@@ -122,7 +123,7 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
   ]);
   expect(named.fallbacks).toEqual([{ from: "packet", to: "copy", reason: "mss", count: 5 }]);
   expect(named.linksActive).toBe(6);
-  expect(named.freeRecords).toBe(11);
+  expect(named.records).toEqual({ free: 11, ended: 12 });
   expect(named.linksEnded).toEqual([
     { end: "finished", count: 7 },
     { end: "reset", count: 8 },

@@ -47,6 +47,7 @@ class Links final : public Splicer {
   bool busy() const override { return active_ > 0 || !ended_.empty(); }
   uint32_t active() const override { return active_; }
   uint32_t free_records() const override { return static_cast<uint32_t>(free_records_.size()); }
+  uint32_t ended_records() const override { return static_cast<uint32_t>(ended_.size()); }
 
  private:
   struct Link {

@@ -234,7 +234,12 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   result["packetBytesDownstream"] = static_cast<double>(stats.packet_bytes_downstream);
   result["packetBytesUpstream"] = static_cast<double>(stats.packet_bytes_upstream);
   Napi::Object links = Napi::Object::New(env);
-  links["active"] = static_cast<double>(worker_->splicer() != nullptr ? worker_->splicer()->active() : 0);
+  const Splicer* splicer = worker_->splicer();
+  links["active"] = static_cast<double>(splicer != nullptr ? splicer->active() : 0);
+  Napi::Object records = Napi::Object::New(env);
+  records["free"] = static_cast<double>(splicer != nullptr ? splicer->free_records() : 0);
+  records["ended"] = static_cast<double>(splicer != nullptr ? splicer->ended_records() : 0);
+  result["records"] = records;
   links["finished"] = static_cast<double>(stats.links_finished);
   links["reset"] = static_cast<double>(stats.links_reset);
   links["cut"] = static_cast<double>(stats.links_cut);

@@ -244,10 +244,10 @@ void Exchange::link_ended(Splicer::End end) {
   } else {
     (end == Splicer::End::finished ? stats.links_finished : stats.links_reset)++;
     leave_link();
-    // Closing the sockets sends nothing.
-    worker_.splicer()->release(link_);
+    const bool silent = worker_.splicer()->release(link_);
+    if (!silent) upstream_->stream().reset();
     record(status_ != 0 ? status_ : kClientClosedRequest);
-    over(Downstream::After::silent);
+    over(silent ? Downstream::After::silent : Downstream::After::reset);
   }
 }
 

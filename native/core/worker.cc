@@ -43,12 +43,8 @@ class Worker::LinkEvents final : public Pollable {
 };
 
 class Worker::Sweeper final : public Timer {
- public:
-  explicit Sweeper(Worker& worker) : worker_(worker) {}
-
- private:
-  void on_timeout() override { worker_.sweep(); }
-  Worker& worker_;
+  // The end of the round sweeps, because it is time again.
+  void on_timeout() override {}
 };
 
 Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, std::unique_ptr<Splicer> splicer,
@@ -65,16 +61,22 @@ Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, std::
   if (!splicer_) return;
   link_events_ = std::make_unique<LinkEvents>(*splicer_);
   poller_.add(splicer_->fd(), *link_events_);
-  sweeper_ = std::make_unique<Sweeper>(*this);
+  sweeper_ = std::make_unique<Sweeper>();
 }
 
 Worker::~Worker() { close(); }
 
-void Worker::sweep() { splicer_->sweep(poller_.now(), snapshot_->timeouts.stream); }
+// Once a second, and at once when the first link stands: it is by the sweep that the splicer knows the time.
+void Worker::sweep() {
+  if (!splicer_ || !splicer_->busy() || sweeper_->armed()) return;
+  splicer_->sweep(poller_.now(), snapshot_->timeouts.stream);
+  poller_.arm(*sweeper_, kSweepMs);
+}
 
 void Worker::turn() { poller_.turn(after_round_); }
 
 void Worker::after_round() {
+  sweep();
   held_.send();
   if (draining_ && connections_.empty()) finish_drain();
   if (std::exchange(place_freed_, false)) serve_queues();
@@ -84,7 +86,6 @@ void Worker::after_round() {
   }
   const bool wants_tick = !access_log_.empty() || !queues_.empty() || (draining_ && !drained_);
   if (wants_tick && !ticker_->armed()) start_ticker();
-  if (splicer_ && splicer_->busy() && !sweeper_->armed()) poller_.arm(*sweeper_, kSweepMs);
 }
 
 void Worker::start_ticker() {

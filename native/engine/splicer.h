@@ -96,8 +96,9 @@ class Splicer {
 
   // Each of the following ends the link, if it says so.
 
-  // The ends are done with each other: both sockets can be closed, and will send nothing.
-  virtual void release(LinkId id) = 0;
+  // The ends are done with each other: both sockets can be closed, and will send nothing. False: it is not certain that
+  // both have heard of it, so both sockets have to send RST.
+  virtual bool release(LinkId id) = 0;
   // Traffic returns to the parked sockets at once, with the right numbers. What is under way in that moment is lost to
   // the link, so that they can only be closed.
   virtual void cut(LinkId id) = 0;
@@ -124,6 +125,9 @@ class Splicer {
   // Whether there is anything to sweep.
   virtual bool busy() const = 0;
   virtual uint32_t active() const = 0;
+  // Room for more, of which each link takes two: records that nobody holds, and those of sockets that are closed.
+  virtual uint32_t free_records() const = 0;
+  virtual uint32_t ended_records() const = 0;
 };
 
 }  // namespace longsplice

@@ -113,6 +113,8 @@ export interface NativeStats {
   readonly fallbacks: Readonly<Record<string, number>>;
   /** Links that stand now (`active`), and by the other words how many have ended in that way. */
   readonly links: { readonly active: number; readonly [end: string]: number };
+  /** Room for more links, each of which takes two: records that nobody holds, and those of links that have ended. */
+  readonly records: { readonly free: number; readonly ended: number };
   readonly retries: number;
   readonly idleUpstream: number;
   readonly requestSeconds: NativeHistogram;

@@ -100,6 +100,13 @@ const traffic: readonly ValueMetric[] = [
     series: ({ workers }) => [[{}, workers.linksActive]],
   }),
   value({
+    kind: "gauge",
+    name: "longsplice_records",
+    help: "Room for more links, which take two records each.",
+    labels: ["state"],
+    series: ({ workers }) => Object.entries(workers.records).map(([state, count]) => [{ state }, count]),
+  }),
+  value({
     kind: "counter",
     name: "longsplice_links_total",
     help: "Links that ended, and how.",

@@ -54,8 +54,8 @@ export interface PolicyErrorCount {
 }
 
 /**
- * The counters of one worker. All of them only grow, except `active`, `linksActive` and `idleUpstream`: the last snapshot
- * of a worker that ended has to stay part of the sum, or counters would run backwards.
+ * The counters of one worker. All of them only grow, except `active`, `linksActive`, `records` and `idleUpstream`: the last
+ * snapshot of a worker that ended has to stay part of the sum, or counters would run backwards.
  */
 export interface WorkerSnapshot {
   readonly requests: readonly RequestCount[];
@@ -64,6 +64,8 @@ export interface WorkerSnapshot {
   readonly fallbacks: readonly FallbackCount[];
   /** Pairs of connections that the packet engine carries now. */
   readonly linksActive: number;
+  /** Room for more of them; each takes two. Those of ended ones go on translating until somebody needs them. */
+  readonly records: { readonly free: number; readonly ended: number };
   readonly linksEnded: readonly LinkEndCount[];
   readonly requestSeconds: HistogramSnapshot;
   readonly decisionSeconds: HistogramSnapshot;
@@ -132,6 +134,10 @@ export function mergeSnapshots(all: readonly WorkerSnapshot[]): WorkerSnapshot {
     bytes: sumCounts(all.flatMap((s) => s.bytes)),
     fallbacks: sumCounts(all.flatMap((s) => s.fallbacks)),
     linksActive: all.reduce((sum, s) => sum + s.linksActive, 0),
+    records: {
+      free: all.reduce((sum, s) => sum + s.records.free, 0),
+      ended: all.reduce((sum, s) => sum + s.records.ended, 0),
+    },
     linksEnded: sumCounts(all.flatMap((s) => s.linksEnded)),
     requestSeconds: mergeHistograms(all.map((s) => s.requestSeconds)),
     decisionSeconds: mergeHistograms(all.map((s) => s.decisionSeconds)),

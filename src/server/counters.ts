@@ -26,6 +26,7 @@ export function nameCounters(
       return { from: "packet", to: "copy", reason, count };
     }),
     linksActive,
+    records: stats.records,
     linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),
     requestSeconds: named(stats.requestSeconds),
     decisionSeconds: named(stats.decisionSeconds),

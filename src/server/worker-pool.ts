@@ -252,5 +252,5 @@ async function within<T>(limitMs: number, promise: Promise<T>, otherwise: T): Pr
 /** What an ended worker counted stays; what it held open is gone. */
 function withoutGauges(snapshot: WorkerSnapshot): WorkerSnapshot {
   const listeners = snapshot.listeners.map((listener) => ({ ...listener, active: 0 }));
-  return { ...snapshot, listeners, linksActive: 0, idleUpstream: 0 };
+  return { ...snapshot, listeners, linksActive: 0, records: { free: 0, ended: 0 }, idleUpstream: 0 };
 }

@@ -100,6 +100,16 @@ describe("a lost segment", () => {
   });
 });
 
+describe("a client that aborts before its request has arrived", () => {
+  it("is forgotten by the backend as well", async () => {
+    const run = await start(4, { impairBackend: ["--drop", "right:data:0:1"] });
+    await run.fetch([{ up: 1_000 }], { "reset-sent": 0 });
+    // Its RST has a number behind the request that got lost, which the backend does not believe.
+    expect((await run.served())[0]).toMatchObject({ requests: 0, end: "reset" });
+    expect((await run.expectLinks(1)).links("reset")).toBe(1);
+  });
+});
+
 describe("segments that their sender completed", () => {
   it.each([4, 6] as const)("have right checksums behind the translation with IPv%i", async (family) => {
     const run = await start(family, {});

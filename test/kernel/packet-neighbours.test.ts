@@ -1,14 +1,11 @@
 /** The packet engine beside others: another proxy, firewalls, other traffic, and what stays when a proxy goes. */
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { Namespace } from "../support/netns.js";
 import { packetProgram } from "../support/packet-programs.js";
 import { PacketProxy } from "../support/packet-proxy.js";
 import { MB, PacketRun, runClient } from "../support/packet-run.js";
 import { address, Topology, tcpCounters, withPort } from "../support/packet-topology.js";
-import { eventually, within } from "../support/wait.js";
+import { webSocketLine } from "../support/packet-websocket.js";
+import { eventually } from "../support/wait.js";
 
 /** Programs at the hooks of the proxy's interfaces, whichever way they were attached. */
 function programsAt({ proxy, proxyInterfaces }: Topology): number {
@@ -163,33 +160,19 @@ describe("a firewall that tracks connections", () => {
   );
 });
 
-const WEBSOCKET = fileURLToPath(new URL("../support/packet-websocket-program.ts", import.meta.url));
-
-/** Starts a program and waits for its first line. */
-async function firstLine(space: Namespace, args: readonly string[], ms: number): Promise<string> {
-  const child = space.start(process.execPath, ["--import", "tsx", WEBSOCKET, ...args]);
-  const ended = once(child, "close").then(() => ["nothing"]);
-  const [line] = await within(
-    Promise.race([once(createInterface({ input: child.stdout! }), "line"), ended]),
-    ms,
-    `the WebSocket ${args[0]}`,
-  );
-  return String(line);
-}
-
 describe("a WebSocket", () => {
   it.each([
     ["routed", 4],
     ["local", 6],
   ] as const)("of %s hosts with IPv%i lives in a link", async (placement, family) => {
     const topology = await Topology.make(placement, family);
-    expect(await firstLine(topology.backend, ["server", "9001"], 10_000)).toBe("ready");
+    expect(await webSocketLine(topology.backend, ["server", "9001"], 10_000)).toBe("ready");
     const proxy = await PacketProxy.start(topology.proxy, {
       listen: topology.listen,
       backends: [withPort(topology.backends[0]!, 9_001)],
     });
     const url = `ws://${withPort(topology.target, 8_080)}/chat`;
-    expect(await firstLine(topology.client, ["client", url, "1000"], 25_000)).toBe("right");
+    expect(await webSocketLine(topology.client, ["client", url, "1000"], 25_000)).toBe("right");
     const counters = await proxy.quietCounters();
     expect(counters.fallbacks).toEqual({});
     expect(counters.links("finished")).toBe(1);

@@ -7,9 +7,17 @@ import { fileURLToPath } from "node:url";
 const SOURCES = fileURLToPath(new URL("../kernel/native", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../build/test", import.meta.url));
 
-export type PacketProgram = "peer_client" | "peer_server" | "impair" | "offloads" | "hooks_count";
+export type PacketProgram =
+  | "peer_client"
+  | "peer_server"
+  | "impair"
+  | "offloads"
+  | "hooks_count"
+  | "churn_client"
+  | "churn_server"
+  | "bpf_objects";
 
-const SHARED = ["peer.h", "peer.cc"];
+const SHARED = ["peer.h", "peer.cc", "churn.h"];
 const OPTIONS = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", "-pthread"];
 
 const changed = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;

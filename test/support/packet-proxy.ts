@@ -52,8 +52,16 @@ export class PacketCounters {
     return this.#samples.sum("longsplice_forwarded_bytes_total", { engine });
   }
 
+  get activeConnections(): number {
+    return this.#samples.sum("longsplice_connections_active");
+  }
+
   get activeLinks(): number {
     return this.#samples.sum("longsplice_links_active");
+  }
+
+  records(state: "free" | "ended"): number {
+    return this.#samples.sum("longsplice_records", { state });
   }
 
   /** Connections that the engine could not carry; the reasons, each as often as it was counted. */
@@ -103,6 +111,10 @@ export class PacketProxy {
     });
     await within(ready, 15_000, "the proxy's start");
     return proxy;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   async counters(): Promise<PacketCounters> {

@@ -24,6 +24,7 @@ const worker: WorkerSnapshot = {
   bytes: [],
   fallbacks: [],
   linksActive: 0,
+  records: { free: 0, ended: 0 },
   linksEnded: [],
   requestSeconds: histogram,
   decisionSeconds: histogram,

@@ -56,6 +56,7 @@ const worker: WorkerSnapshot = {
   bytes: [{ engine: "copy", direction: "downstream", count: 1e12 }],
   fallbacks: [{ from: "packet", to: "copy", reason: "no-privilege", count: 1 }],
   linksActive: 2,
+  records: { free: 7, ended: 8 },
   linksEnded: [
     { end: "finished", count: 7 },
     { end: "idle", count: 1 },
@@ -126,6 +127,7 @@ describe("the metrics", () => {
     expect(by(families.get("longsplice_connections_active"), "listener")).toEqual({ "127.0.0.1:8080": 6 });
     expect(by(families.get("longsplice_forwarded_bytes_total"), "engine")).toEqual({ copy: 2e12 });
     expect(families.get("longsplice_links_active")?.series[0]?.value).toBe(4);
+    expect(by(families.get("longsplice_records"), "state")).toEqual({ free: 14, ended: 16 });
     expect(by(families.get("longsplice_links_total"), "end")).toEqual({ finished: 14, idle: 2 });
     expect(by(families.get("longsplice_packet_total"), "event")).toEqual({ spliced: 1e9, bad_peer: 0 });
     expect(families.get("longsplice_upstream_idle")?.series[0]?.value).toBe(12);

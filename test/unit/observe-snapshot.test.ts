@@ -25,11 +25,27 @@ const row = (code: number, count: number, backend = "b:1") => ({
 describe("mergeSnapshots", () => {
   it("adds rows with equal labels and keeps the others", () => {
     const merged = mergeSnapshots([
-      snapshot({ requests: [row(200, 3), row(502, 1)], idleUpstream: 2, logDropped: 1, linksActive: 4 }),
-      snapshot({ requests: [row(200, 4), row(200, 5, "b:2")], idleUpstream: 3, linksActive: 5 }),
+      snapshot({
+        requests: [row(200, 3), row(502, 1)],
+        idleUpstream: 2,
+        logDropped: 1,
+        linksActive: 4,
+        records: { free: 2, ended: 20 },
+      }),
+      snapshot({
+        requests: [row(200, 4), row(200, 5, "b:2")],
+        idleUpstream: 3,
+        linksActive: 5,
+        records: { free: 3, ended: 30 },
+      }),
     ]);
     expect(merged.requests).toEqual([row(200, 7), row(502, 1), row(200, 5, "b:2")]);
-    expect(merged).toMatchObject({ idleUpstream: 5, logDropped: 1, linksActive: 9 });
+    expect(merged).toMatchObject({
+      idleUpstream: 5,
+      logDropped: 1,
+      linksActive: 9,
+      records: { free: 5, ended: 50 },
+    });
   });
 
   it("adds links that ended alike", () => {

@@ -108,6 +108,7 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     packetBytesUpstream: 4,
     fallbacks: { mss: 5 },
     links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
+    records: { free: 12, ended: 13 },
     retries: 0,
     idleUpstream: 0,
     requestSeconds: histogram,
@@ -122,6 +123,7 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
   ]);
   expect(named.fallbacks).toEqual([{ from: "packet", to: "copy", reason: "mss", count: 5 }]);
   expect(named.linksActive).toBe(6);
+  expect(named.records).toEqual({ free: 12, ended: 13 });
   expect(named.linksEnded).toEqual([
     { end: "finished", count: 7 },
     { end: "reset", count: 8 },

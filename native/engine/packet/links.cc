@@ -53,6 +53,12 @@ void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }
 
+// RST with a number that lies behind bytes of a stack, of which the remote end may miss some: then it does not believe
+// it (RFC 5961, 3.2).
+bool may_disbelieve_reset(const ls_record& by, const ls_record& from) {
+  return (load(from.ends) & LS_RESET) != 0 && after(load(by.local_snd), load(by.local_acked));
+}
+
 bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
 }
@@ -261,10 +267,19 @@ void Links::leave_link(Link& link) {
   active_--;
 }
 
-void Links::release(LinkId id) {
-  close_silently_later(at(id).client.fd);
-  close_silently_later(at(id).backend.fd);
+bool Links::release(LinkId id) {
+  const Link& link = at(id);
+  const ls_record& c = record(link.client);
+  const ls_record& b = record(link.backend);
+  if (may_disbelieve_reset(b, c) || may_disbelieve_reset(c, b)) {
+    // The stacks know the right numbers.
+    cut(id);
+    return false;
+  }
+  close_silently_later(link.client.fd);
+  close_silently_later(link.backend.fd);
   leave_link(at(id));
+  return true;
 }
 
 void Links::cut(LinkId id) {
@@ -305,7 +320,12 @@ void Links::pause_client(LinkId id) {
   let_go(c, b, LS_LINKED);
 }
 
-void Links::handle_events() { ring_buffer__consume(ring_->buffer); }
+// The kernel wakes only a consumer that has caught up. libbpf publishes how far it came and then looks for more, with no
+// full barrier in between: the kernel may see the old position while libbpf sees no more, and with an edge-triggered
+// poller the ring would stay unread for good.
+void Links::handle_events() {
+  while (ring_buffer__consume(ring_->buffer) > 0) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
 
 void Links::on_event(const ls_event& event) {
   const ls_record& told = sockets_.record(event.record);

@@ -38,7 +38,7 @@ class Links final : public Splicer {
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Totals totals(LinkId id) const override;
-  void release(LinkId id) override;
+  bool release(LinkId id) override;
   void cut(LinkId id) override;
   bool take_back(LinkId id) override;
   void pause_client(LinkId id) override;
@@ -49,8 +49,10 @@ class Links final : public Splicer {
   int fd() const override { return kernel_->ring(worker_); }
   void handle_events() override;
   void sweep(uint64_t now_ms, uint64_t idle_ms) override;
-  bool busy() const override { return active_ > 0 || sockets_.lingering(); }
+  bool busy() const override { return active_ > 0 || sockets_.lingering() > 0; }
   uint32_t active() const override { return active_; }
+  uint32_t free_records() const override { return sockets_.free(); }
+  uint32_t ended_records() const override { return sockets_.lingering(); }
 
  private:
   struct Half {

@@ -110,7 +110,6 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
   const size_t place = index - first_record_;
   if (place >= by_record_.size()) by_record_.resize(place + 1);
   by_record_[place] = parked;
-  in_use_++;
   // Should the process die, there is nobody left who translates: better a RST at the next packet than two ends that
   // wait for each other.
   reset_on_close(fd, true);
@@ -145,7 +144,6 @@ void ParkedSockets::free_record(uint32_t index) {
   // Should its link still stand for the record at the other end: that one leads nowhere from here on.
   record(index).phase = ((record(index).phase >> 2) + 1) << 2 | LS_LOCAL;
   free_.push_back(index);
-  in_use_--;
 }
 
 }  // namespace longsplice::packet

@@ -48,9 +48,10 @@ class ParkedSockets {
   void forget(int fd);
   // Takes back records of sockets that were closed long ago.
   void sweep(uint64_t now_ms);
-  bool lingering() const { return !closed_.empty(); }
-  // Records that are not free.
-  uint32_t in_use() const { return in_use_; }
+  // Records that nobody holds.
+  uint32_t free() const { return static_cast<uint32_t>(free_.size()); }
+  // ... and those of sockets that are closed.
+  uint32_t lingering() const { return static_cast<uint32_t>(closed_.size()); }
 
   ls_record& record(uint32_t index) const { return kernel_->records()[index]; }
   uint32_t first_record() const { return first_record_; }
@@ -72,7 +73,6 @@ class ParkedSockets {
   std::vector<Parked> by_record_;  // counted from the worker's first
   std::vector<uint32_t> free_;
   std::deque<Closed> closed_;
-  uint32_t in_use_ = 0;
   uint64_t now_ms_ = 0;
 };
 

@@ -154,7 +154,8 @@ Endpoint::Endpoint(const std::string& address, uint16_t port) {
 
 void Endpoint::connect(int fd) const {
   const auto* address = reinterpret_cast<const sockaddr*>(bytes_.data());
-  if (::connect(fd, address, static_cast<socklen_t>(bytes_.size())) < 0) die("connect");
+  if (::connect(fd, address, static_cast<socklen_t>(bytes_.size())) < 0 && errno != EINPROGRESS)
+    die("connect");
 }
 
 void Endpoint::bind(int fd) const {

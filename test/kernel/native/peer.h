@@ -86,6 +86,7 @@ class Endpoint {
  public:
   Endpoint(const std::string& address, uint16_t port);
   int family() const { return family_; }
+  // Does not wait if the socket does not block.
   void connect(int fd) const;
   void bind(int fd) const;
 

@@ -1,0 +1,171 @@
+/**
+ * The soak of the packet engine: 100,000 connections of every fate through links, and beside them a WebSocket that stays.
+ *
+ * What a connection could leave behind is counted afterwards, and must be nothing: records, entries of the map of addresses,
+ * descriptors, sockets of either kind in the namespace. None of these is read off a trend, so a million connections leave
+ * nothing either, unless it takes a fate that is not here. Memory is a trend: the second part of the connections, when all
+ * tables have their full size, may add {@link GROWTH_BYTES}, which is 70 bytes for each, and for a million at most 70 MB: less
+ * could not be told from what V8's heap moves by.
+ */
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { expect, it } from "vitest";
+import { publishedRecords } from "../support/bpf-objects.js";
+import type { Namespace } from "../support/netns.js";
+import { packetProgram } from "../support/packet-programs.js";
+import { type PacketCounters, PacketProxy } from "../support/packet-proxy.js";
+import { setSysctl, Topology, withPort } from "../support/packet-topology.js";
+import { webSocketLine } from "../support/packet-websocket.js";
+import { openFds, rssBytes } from "../support/process-info.js";
+import { delay, eventually, within } from "../support/wait.js";
+
+/** More links than there are records for, so that all have been used and the oldest give way. */
+const WARM_UP = 70_000;
+const TOTAL = 100_000;
+const AT_ONCE = 96;
+/** Connections that both ends forget. */
+const IDLE = 200;
+const GROWTH_BYTES = 2 * 1024 * 1024;
+
+/** Local ports that the proxy has for its backend: each has to serve a dozen connections. */
+const PORTS = "20000 27999";
+
+/** That long records outlive their link. */
+const LINGER_S = 60;
+
+const ENDS = ["client-fin", "server-fin", "both-fin", "half-close", "client-rst", "client-rst-in-response"];
+const MORE_ENDS = ["server-rst", "server-rst-early", "server-rst-in-request"];
+/** Of {@link AT_ANY_TIME} some come before the link, are copied, and their ports wait out TIME_WAIT: so it is rarer. */
+const AT_ANY_TIME = "client-rst-any-time";
+const FATES = [...ENDS, ...MORE_ENDS, ...ENDS, ...MORE_ENDS, AT_ANY_TIME];
+/** Fates that end with FIN from both sides. */
+const PEACEFUL = ["client-fin", "server-fin", "both-fin", "half-close"];
+
+/** Runs a `churn_client` to its end, which fails when a connection does not end as its fate says. */
+async function churn({ client, target }: Topology, total: number, atOnce: number, fates: readonly string[]) {
+  const args = [target, "8080", String(total), String(atOnce), ...fates];
+  const child = client.start(packetProgram("churn_client"), args);
+  let output = "";
+  child.stdout!.on("data", (text: Buffer) => (output += text.toString()));
+  await once(child, "close");
+  expect(JSON.parse(output)).toEqual({ done: total, wrong: 0 });
+}
+
+interface ServerCounts {
+  accepted: number;
+  requests: number;
+  fin: number;
+  reset: number;
+  open: number;
+}
+
+/** Starts `churn_server`; the result stops it and tells what it saw. */
+async function startServer({ backend, backends }: Topology): Promise<() => Promise<ServerCounts>> {
+  const child = backend.start(packetProgram("churn_server"), [backends[0]!, "9000"]);
+  const lines = createInterface({ input: child.stdout! });
+  await within(once(lines, "line"), 5_000, "the server's start");
+  return async () => {
+    const last = once(lines, "line");
+    child.kill("SIGTERM");
+    return JSON.parse((await within(last, 5_000, "the server's end"))[0]) as ServerCounts;
+  };
+}
+
+/** All TCP sockets to the backend in a namespace, each by its state. */
+function socketsToBackend(space: Namespace): string[] {
+  const lines = space.run("ss", ["-Htan", "dport = :9000 or sport = :8080"]).split("\n");
+  return lines.map((line) => line.split(/\s/)[0]!).filter((state) => state !== "" && state !== "LISTEN");
+}
+
+/** When nothing is under way any more: what the proxy holds. */
+async function held(proxy: PacketProxy) {
+  const counters = await eventually(
+    "the end of all links",
+    async () => {
+      const now = await proxy.counters();
+      return now.activeLinks === 0 && now.activeConnections === 0 ? now : undefined;
+    },
+    20_000,
+  );
+  // The connections of the polling itself end a little later.
+  let fds = openFds(proxy.pid);
+  for (let i = 0; i < 10; i++) {
+    await delay(50);
+    fds = Math.min(fds, openFds(proxy.pid));
+  }
+  return { counters, fds, rss: rssBytes(proxy.pid) };
+}
+
+const room = (counters: PacketCounters) => counters.records("free") + counters.records("ended");
+
+/** How many of the first connections end with FIN. */
+const peaceful = (total: number): number =>
+  Array.from({ length: total }, (_, i) => FATES[i % FATES.length]!).filter((fate) => PEACEFUL.includes(fate))
+    .length;
+
+async function soak(topology: Topology): Promise<void> {
+  const stopServer = await startServer(topology);
+  const proxy = await PacketProxy.start(topology.proxy, {
+    listen: topology.listen,
+    backends: [withPort(topology.backends[0]!, 9_000)],
+    config: { timeouts: { stream: "4s", drain: "1s" } },
+  });
+  const { counters: fresh } = await held(proxy);
+  expect(fresh.records("ended")).toBe(0);
+  const idle = churn(topology, IDLE, IDLE, ["idle"]);
+  await churn(topology, WARM_UP, AT_ONCE, FATES);
+  await idle;
+  const before = await held(proxy);
+  await churn(topology, TOTAL - WARM_UP, AT_ONCE, FATES);
+  const after = await held(proxy);
+
+  const { counters } = after;
+  expect(Object.keys(counters.fallbacks)).toEqual(["half_closed"]);
+  expect(counters.impossible).toEqual([]);
+  expect(counters.links("idle")).toBe(IDLE);
+  // Only who aborts in the first moments is not linked.
+  expect(TOTAL + IDLE - counters.links()).toBeLessThanOrEqual(Math.ceil(TOTAL / FATES.length));
+  expect(room(counters)).toBe(room(fresh));
+  expect(publishedRecords(proxy.pid)).toBeLessThanOrEqual(counters.records("ended"));
+  expect(after.fds).toBe(before.fds);
+  expect(after.rss - before.rss).toBeLessThan(GROWTH_BYTES);
+
+  const sockets = socketsToBackend(topology.proxy);
+  expect(sockets.filter((state) => state !== "TIME-WAIT")).toEqual([]);
+  // A link leaves no TIME_WAIT.
+  expect(sockets.length).toBeLessThanOrEqual(TOTAL + IDLE - counters.links());
+  const seen = await stopServer();
+  expect(seen.open).toBe(0);
+  expect(counters.links("finished")).toBe(peaceful(WARM_UP) + peaceful(TOTAL - WARM_UP));
+  await proxy.stop();
+}
+
+/** A proxy beside, whose links end all at once, but for a WebSocket's. Its `timeouts.stream` is far shorter than it stays. */
+async function stay(topology: Topology): Promise<void> {
+  expect(await webSocketLine(topology.backend, ["server", "9001"], 20_000)).toBe("ready");
+  const proxy = await PacketProxy.start(topology.proxy, {
+    listen: topology.listen.replace(":8080", ":8081"),
+    backends: [withPort(topology.backends[0]!, 9_001)],
+    adminPort: 9_902,
+    config: { timeouts: { stream: "4s", drain: "1s" } },
+  });
+  const all = room(await proxy.counters());
+  const url = `ws://${withPort(topology.target, 8_081)}/`;
+  expect(await webSocketLine(topology.client, ["client", url, "10"], 20_000)).toBe("right");
+  const once = await proxy.quietCounters();
+  expect([once.links("finished"), once.records("free"), room(once)]).toEqual([1, all - 2, all]);
+  expect(await webSocketLine(topology.client, ["stay", url, String(LINGER_S + 2)], 100_000)).toBe("right");
+  const counters = await proxy.quietCounters();
+  expect([counters.links("finished"), counters.links(), counters.fallbacks]).toEqual([2, 2, {}]);
+  // The first one's were given back meanwhile.
+  expect([counters.records("free"), counters.records("ended")]).toEqual([all - 2, 2]);
+  await proxy.stop();
+}
+
+it("100,000 spliced connections leave nothing behind, while a WebSocket stays for a minute", async () => {
+  const topology = await Topology.make("routed", 4);
+  // The client ends many of them, and has fewer ports than there are connections.
+  setSysctl(topology.client, "net/ipv4/tcp_tw_reuse", 1);
+  setSysctl(topology.proxy, "net/ipv4/ip_local_port_range", PORTS);
+  await Promise.all([soak(topology), stay(topology)]);
+}, 240_000);

@@ -60,6 +60,7 @@ class Exchange : private Splicer::Owner {
   // exchange_head.cc
   HeadResult on_head();
   HeadResult refuse(uint32_t status, const char* reason);
+  void believe_peer(const ForwardingRules& forwarding);
   const char* check_request_line() const;
   bool read_target();
 
@@ -121,6 +122,7 @@ class Exchange : private Splicer::Owner {
   bool idempotent() const;
   // Who sent the request, as far as we believe what we are told.
   const std::string& client_address() const;
+  uint16_t client_port() const;
 
   Downstream& client_;
   Worker& worker_;
@@ -141,7 +143,8 @@ class Exchange : private Splicer::Owner {
   std::string target_storage_;
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
-  uint64_t started_ns_ = 0;      // 0 until the clock was read: once for a head that arrives whole
+  uint16_t original_port_ = 0;
+  uint64_t started_ns_ = 0;  // 0 until the clock was read: once for a head that arrives whole
   bool head_complete_ = false;
   bool asks_upgrade_ = false;
   bool peer_trusted_ = false;

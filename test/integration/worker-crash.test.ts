@@ -1,12 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { ok, request } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { startRawOrigin } from "../support/fixtures.js";
+import { readResponse } from "../support/message.js";
 import { startProxy } from "../support/proxy.js";
 import { delay, eventually } from "../support/wait.js";
+import { Wire } from "../support/wire.js";
 
 /** A policy with a slip that no call of it can be blamed for: it throws from a timer when a request asks for it. */
 const PLUGIN = `export default {
@@ -60,6 +63,34 @@ forEachEngine("a worker that crashes", (engine) => {
     expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBeGreaterThanOrEqual(30);
     expect(metrics.sum("longsplice_backend_active", {})).toBe(0);
     await proxy.stop();
+  });
+
+  it("is replaced also where the workers share one queue: on a Unix socket", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "longsplice-bomb-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "front");
+    const proxy = await startWithBomb(engine, `unix:${path}`);
+    const exchange = async (bytes: Buffer) => {
+      const wire = new Wire(net.connect(path));
+      try {
+        await wire.send(bytes);
+        return (await readResponse(wire)).status;
+      } finally {
+        wire.destroy();
+      }
+    };
+    for (let crash = 1; crash <= 3; crash++) {
+      const after = proxy.logs.length;
+      expect(await exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] }))).toBe(200);
+      await proxy.logged("a worker ended unexpectedly; another one takes its place", undefined, after);
+      await eventually("both workers", async () => {
+        const { workers } = (await proxy.status()) as { workers: { alive: number } };
+        return workers.alive === 2;
+      });
+      for (let i = 0; i < 20; i++) expect(await exchange(request())).toBe(200);
+    }
+    await proxy.stop();
+    expect(existsSync(path)).toBe(false);
   });
 
   it("ends the process with 70 when it happens again and again", async () => {

@@ -51,6 +51,11 @@ class Exchange : private Splicer::Owner {
   // For draining: ends a link on which nothing happened for so long. False when there is no such link.
   bool close_quiet_link(uint64_t quiet_ms);
 
+  // The client has a part of a response or tunnel whose end it can see from the connection only.
+  bool response_ends_with_connection() const {
+    return response_started_ && (response_ends_by_close_ || tunnel_);
+  }
+
   // The connection closes under the exchange: release everything, answer nothing.
   void abandon();
 

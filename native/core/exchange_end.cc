@@ -93,7 +93,7 @@ void Exchange::upstream_failed(Failure failure) {
   if (response_started_) {
     record(status_);
     // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
-    return over(response_ends_by_close_ || tunnel_ ? Downstream::After::reset : Downstream::After::close);
+    return over(response_ends_with_connection() ? Downstream::After::reset : Downstream::After::close);
   }
   const bool retry = may_retry(failure);
   failure_status_ = failure == Failure::connect_timeout || failure == Failure::response_timeout ? 504 : 502;

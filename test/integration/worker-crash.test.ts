@@ -24,13 +24,18 @@ const PLUGIN = `export default {
   }),
 };`;
 
-async function startWithBomb(engine: string, listener = "127.0.0.1:0") {
+async function startWithBomb(
+  engine: string,
+  listener = "127.0.0.1:0",
+  script?: (wire: Wire) => Promise<void>,
+) {
   const folder = mkdtempSync(join(tmpdir(), "longsplice-bomb-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const plugin = join(folder, "bomb.mjs");
   writeFileSync(plugin, PLUGIN);
   const origin = await startRawOrigin();
-  origin.answer(ok("fine"));
+  if (script === undefined) origin.answer(ok("fine"));
+  else origin.script(script);
   return startProxy({
     engine: engine as "copy",
     config: {
@@ -62,6 +67,18 @@ forEachEngine("a worker that crashes", (engine) => {
     const metrics = await proxy.metrics();
     expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBeGreaterThanOrEqual(30);
     expect(metrics.sum("longsplice_backend_active", {})).toBe(0);
+    await proxy.stop();
+  });
+
+  it("resets a client whose response would seem whole with a FIN", async () => {
+    const proxy = await startWithBomb(engine, "127.0.0.1:0", async (wire) => {
+      await wire.readHead();
+      await wire.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+    });
+    const client = await proxy.connect();
+    await client.send("GET / HTTP/1.0\r\nx-bomb: 1\r\n\r\n");
+    await client.readHead();
+    expect(await client.ended()).toBe("reset");
     await proxy.stop();
   });
 

@@ -12,6 +12,7 @@
 #include "js_read.h"
 #include "packet_binding.h"
 #include "probes.h"
+#include "snapshot_reader.h"
 #include "worker_binding.h"
 
 namespace longsplice {
@@ -31,17 +32,12 @@ void throw_errno(Napi::Env env, int error) {
 Napi::Value open_listener_for_js(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   JsReader reader(env);
-  const auto from = info[0].As<Napi::Object>();
-  const std::string path = reader.text(from, "path");
-  const auto address = path.empty()
-                           ? SocketAddress::from_ip(reader.text(from, "host"),
-                                                    static_cast<uint16_t>(reader.number(from, "port")))
-                           : SocketAddress::from_path(path);
-  if (!address || !reader.error().empty()) {
+  const SocketAddress address = read_address(reader, info[0].As<Napi::Object>());
+  if (!reader.error().empty()) {
     throw_errno(env, EINVAL);
     return {};
   }
-  Fd fd = open_listener(*address, info[1].ToNumber().Int32Value());
+  Fd fd = open_listener(address, info[1].ToNumber().Int32Value());
   if (!fd) {
     throw_errno(env, errno);
     return {};

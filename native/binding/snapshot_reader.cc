@@ -61,12 +61,7 @@ Pool read_pool(JsReader& reader, const Napi::Object& from) {
     backend.name = reader.text(entry, "name");
     backend.original_destination = reader.boolean(entry, "originalDestination");
     if (!backend.original_destination) {
-      const std::string path = reader.text(entry, "path");
-      const auto port = static_cast<uint16_t>(reader.number(entry, "port"));
-      const auto address = path.empty() ? SocketAddress::from_ip(reader.text(entry, "host"), port)
-                                        : SocketAddress::from_path(path);
-      if (!address) reader.fail("backends: not a socket address");
-      backend.address = address.value_or(SocketAddress());
+      backend.address = read_address(reader, entry);
     }
     pool.backends.push_back(std::move(backend));
   }
@@ -85,6 +80,16 @@ ForwardingRules read_forwarding(JsReader& reader, const Napi::Object& from) {
 }
 
 }  // namespace
+
+SocketAddress read_address(JsReader& reader, const Napi::Object& from) {
+  const std::string path = reader.text(from, "path");
+  const auto address = path.empty()
+                           ? SocketAddress::from_ip(reader.text(from, "host"),
+                                                    static_cast<uint16_t>(reader.number(from, "port")))
+                           : SocketAddress::from_path(path);
+  if (!address) reader.fail("not a socket address");
+  return address.value_or(SocketAddress());
+}
 
 CidrSet read_ranges(JsReader& reader, const Napi::Object& from, const char* key) {
   CidrSet ranges;

@@ -10,6 +10,9 @@ namespace longsplice {
 // The `NativeSnapshot` of src/dataplane/native.ts. nullptr after `reader.error()` was set.
 SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from);
 
+// { host, port } or { path }.
+SocketAddress read_address(JsReader& reader, const Napi::Object& from);
+
 // A list of address ranges (CIDR).
 CidrSet read_ranges(JsReader& reader, const Napi::Object& from, const char* key);
 

@@ -121,14 +121,19 @@ void AccessLog::update_time() {
 void AccessLog::write_json(const AccessRecord& record) {
   std::string& out = lines_;
   out.append("{\"time\":\"").append(iso_time_).append("\",\"client\":\"");
+  const bool bracket = record.client.find(':') != std::string_view::npos;
+  if (bracket) out.push_back('[');
   append_json(out, record.client);
-  out.push_back(':');
-  append_number(out, record.client_port);
+  if (bracket) out.push_back(']');
+  if (record.client_port != 0) {
+    out.push_back(':');
+    append_number(out, record.client_port);
+  }
   out.push_back('"');
   append_member(out, "method", record.method);
   append_member(out, "target", record.target);
   append_member(out, "host", record.host);
-  append_member(out, "protocol", record.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1");
+  append_member(out, "protocol", record.protocol);
   out.append(",\"status\":");
   append_number(out, record.status);
   out.append(",\"bytes\":");
@@ -151,7 +156,7 @@ void AccessLog::write_combined(const AccessRecord& record) {
   out.append(record.client).append(" - - [").append(common_time_).append("] ");
   std::string line;
   line.append(record.method).append(" ").append(record.target);
-  line.append(record.minor_version == 0 ? " HTTP/1.0" : " HTTP/1.1");
+  if (!record.protocol.empty()) line.append(" ").append(record.protocol);
   append_quoted(out, line);
   out.push_back(' ');
   append_number(out, record.status);

@@ -11,10 +11,11 @@ namespace longsplice {
 
 struct AccessRecord {
   std::string_view client;  // address without port
-  uint16_t client_port;
+  uint16_t client_port;     // 0: none
   std::string_view method;
   std::string_view target;
   std::string_view host;
+  std::string_view protocol;  // empty when the head was not understood
   std::string_view referer;
   std::string_view user_agent;
   std::string_view route;
@@ -27,7 +28,6 @@ struct AccessRecord {
   uint64_t duration_us;
   uint64_t head_us;  // to the response head; 0 when there was none
   uint16_t status;
-  uint8_t minor_version;
 };
 
 class AccessLog {

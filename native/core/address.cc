@@ -108,7 +108,7 @@ bool remove_stale_socket_file(const SocketAddress& address) {
   struct stat status;
   if (stat(un->sun_path, &status) != 0) return true;
   if (!S_ISSOCK(status.st_mode)) {
-    errno = EADDRINUSE;
+    errno = EEXIST;
     return false;
   }
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -26,11 +26,10 @@ bool CidrSet::add(const std::string& range) {
   return true;
 }
 
-bool CidrSet::contains(const SocketAddress& address) const {
-  return !ranges_.empty() && contains(address.host());
-}
+bool CidrSet::contains(const SocketAddress& address) const { return contains(address.host()); }
 
 bool CidrSet::contains(const std::string& host) const {
+  if (ranges_.empty()) return false;
   bool v4 = false;
   const auto bits = bits_of(host, v4);
   return bits && contains(*bits);

@@ -245,10 +245,13 @@ bool Downstream::try_from_queue() {
 void Downstream::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  // Cut in the middle, by the end of a drain for example: a FIN could pass for the end of the message.
+  const bool cut = stream_.has_output() || (exchange_ && exchange_->response_ends_with_connection());
   if (exchange_) {
     exchange_->abandon();
     finished_ = std::move(exchange_);
   }
+  if (cut) stream_.reset();
   stream_.close();
   disarm();
   worker_.remove_connection(*this);

@@ -52,6 +52,11 @@ class Exchange : private Splicer::Owner {
   // For draining: ends a link on which nothing happened for so long. False when there is no such link.
   bool close_quiet_link(uint64_t quiet_ms);
 
+  // The client has a part of a response or tunnel whose end it can see from the connection only.
+  bool response_ends_with_connection() const {
+    return response_started_ && (response_ends_by_close_ || tunnel_);
+  }
+
   // The connection closes under the exchange: release everything, answer nothing.
   void abandon();
 
@@ -61,6 +66,7 @@ class Exchange : private Splicer::Owner {
   // exchange_head.cc
   HeadResult on_head();
   HeadResult refuse(uint32_t status, const char* reason);
+  void believe_peer(const ForwardingRules& forwarding);
   const char* check_request_line() const;
   bool read_target();
 
@@ -127,6 +133,7 @@ class Exchange : private Splicer::Owner {
   bool idempotent() const;
   // Who sent the request, as far as we believe what we are told.
   const std::string& client_address() const;
+  uint16_t client_port() const;
 
   Downstream& client_;
   Worker& worker_;
@@ -147,7 +154,8 @@ class Exchange : private Splicer::Owner {
   std::string target_storage_;
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
-  uint64_t started_ns_ = 0;      // 0 until the clock was read: once for a head that arrives whole
+  uint16_t original_port_ = 0;
+  uint64_t started_ns_ = 0;  // 0 until the clock was read: once for a head that arrives whole
   bool head_complete_ = false;
   bool asks_upgrade_ = false;
   bool peer_trusted_ = false;

@@ -50,6 +50,10 @@ const std::string& Exchange::client_address() const {
   return original_client_.empty() ? client_.client_address() : original_client_;
 }
 
+uint16_t Exchange::client_port() const {
+  return original_client_.empty() ? client_.client_port() : original_port_;
+}
+
 // RFC 9110, 9.2.2.
 bool Exchange::idempotent() const {
   static constexpr std::array<std::string_view, 6> kMethods{"GET",    "HEAD",    "PUT",
@@ -64,7 +68,7 @@ std::string_view Exchange::id() {
 
 TemplateValues Exchange::template_values() {
   thread_local std::string port;
-  port = std::to_string(client_.client_port());
+  port = std::to_string(client_port());
   return {
       .client_address = client_address(),
       .client_port = port,
@@ -89,7 +93,7 @@ void Exchange::upstream_failed(Failure failure) {
   if (response_started_) {
     record(status_);
     // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
-    return over(response_ends_by_close_ || tunnel_ ? Downstream::After::reset : Downstream::After::close);
+    return over(response_ends_with_connection() ? Downstream::After::reset : Downstream::After::close);
   }
   const bool retry = may_retry(failure);
   failure_status_ = failure == Failure::connect_timeout || failure == Failure::response_timeout ? 504 : 502;
@@ -249,10 +253,13 @@ void Exchange::record(uint32_t status) {
   worker_.access_log().write(
       format, {
                   .client = client_address(),
-                  .client_port = client_.client_port(),
+                  .client_port = client_port(),
                   .method = head_complete_ ? method() : std::string_view("-"),
                   .target = head_complete_ ? request_.text(request_.target) : std::string_view("-"),
                   .host = host_,
+                  .protocol = !head_complete_       ? ""
+                              : request_.minor == 0 ? "HTTP/1.0"
+                                                    : "HTTP/1.1",
                   .referer = combined ? field("referer") : std::string_view(),
                   .user_agent = combined ? field("user-agent") : std::string_view(),
                   .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
@@ -269,7 +276,6 @@ void Exchange::record(uint32_t status) {
                   .duration_us = duration_us,
                   .head_us = head_us,
                   .status = static_cast<uint16_t>(status),
-                  .minor_version = request_.minor,
               });
 }
 

@@ -39,7 +39,7 @@ void Exchange::start_request() {
 void Exchange::write_proxy_protocol(Buffer& out) {
   if (pool_->proxy_protocol == ProxyProtocol::none) return;
   std::string header;
-  const auto source = SocketAddress::from_ip(client_address(), client_.client_port());
+  const auto source = SocketAddress::from_ip(client_address(), client_port());
   write_proxy_header(header, pool_->proxy_protocol, source.value_or(SocketAddress()),
                      SocketAddress::local_of(client_.stream().fd()));
   out.append(header);

@@ -144,7 +144,7 @@ Exchange::HeadResult Exchange::on_head() {
   host_ = normalize_host(authority_, host_storage_);
   const ForwardingRules& forwarding = snapshot_->forwarding;
   peer_trusted_ = forwarding.active && forwarding.trusted.contains(client_.client_address());
-  if (peer_trusted_) original_client_ = original_client(request_, forwarding);
+  if (peer_trusted_) believe_peer(forwarding);
 
   std::string path_storage;
   const std::string_view path = normalize_path(target_.substr(0, target_.find('?')), path_storage);
@@ -158,6 +158,13 @@ Exchange::HeadResult Exchange::on_head() {
   client_.set_state(Downstream::State::deciding);
   choose();
   return HeadResult::moved_on;
+}
+
+void Exchange::believe_peer(const ForwardingRules& forwarding) {
+  const auto client = original_client(request_, forwarding);
+  if (!client) return;
+  original_client_ = client->host();
+  original_port_ = client->port();
 }
 
 // llhttp reads RTSP and ICE too, tolerates blanks before the target, and takes a fragment for part of it.

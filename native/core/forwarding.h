@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "address.h"
 #include "buffer.h"
 #include "cidr_set.h"
 #include "header_rules.h"
@@ -25,9 +27,9 @@ struct ForwardingRules {
 
 bool is_forwarding_field(HeaderId id);
 
-// The client behind trusted proxies: the last address of X-Forwarded-For that is not a trusted proxy's. Empty when the
-// field is missing or says nothing usable.
-std::string original_client(const MessageHead& head, const ForwardingRules& rules);
+// The client behind trusted proxies: the last address of X-Forwarded-For that is not a trusted proxy's. Nothing when the
+// field is missing or says nothing usable. The port is 0 where the proxy does not say it.
+std::optional<SocketAddress> original_client(const MessageHead& head, const ForwardingRules& rules);
 
 struct ForwardingFacts {
   std::string_view peer;  // who sent us the request

@@ -60,10 +60,10 @@ void Template::append_to(std::string& out, const TemplateValues& values) const {
 
 bool HeaderEdits::replaces(std::string_view name) const {
   for (const std::string& removed : remove) {
-    if (iequals(name, removed)) return true;
+    if (same_for_cgi(name, removed)) return true;
   }
   for (const Set& entry : set) {
-    if (iequals(name, entry.name)) return true;
+    if (same_for_cgi(name, entry.name)) return true;
   }
   return false;
 }

@@ -40,7 +40,7 @@ struct HttpParser::Hooks {
     if (p.in_body_) {
       p.in_trailer_value_ = true;
       p.trailer_value_.append(at, length);
-      return p.trailers_fit() ? kOk : kUser;
+      return kOk;
     }
     HeaderField& field = p.head_->fields.back();
     if (field.value_offset == 0) field.value_offset = static_cast<uint32_t>(at - p.base_);
@@ -50,8 +50,9 @@ struct HttpParser::Hooks {
 
   static int trailer_field(HttpParser& p, const char* at, size_t length) {
     if (p.in_trailer_value_) p.finish_trailer_value();
+    if (p.trailers_.size() >= p.limits_.fields) return kUser;
     p.trailer_name_.append(at, length);
-    return p.trailers_fit() ? kOk : kUser;
+    return kOk;
   }
 
   // Stopping here leaves bodies of known length to plain byte counting and lets the head be judged as a whole.
@@ -109,7 +110,7 @@ void HttpParser::start(Kind kind, MessageHead* head, HeadLimits limits) {
   limit_ = Limit::none;
   in_body_ = in_trailer_value_ = message_complete_ = false;
   trailers_.clear();
-  trailer_bytes_ = 0;
+  framing_bytes_ = 0;
   trailer_name_.clear();
   trailer_value_.clear();
   head->clear();
@@ -169,14 +170,32 @@ ParseStatus HttpParser::parse_chunked(std::string_view data, std::vector<std::st
   }
   pieces_ = &pieces;
   const int result = llhttp_execute(state_, data.data(), data.size());
-  if (message_complete_ && result == kPaused) {
-    used = static_cast<size_t>(llhttp_get_error_pos(state_) - data.data());
-    return ParseStatus::complete;
+  const bool complete = message_complete_ && result == kPaused;
+  used = complete ? static_cast<size_t>(llhttp_get_error_pos(state_) - data.data()) : data.size();
+  if (!framing_fits(data.substr(0, used), pieces)) {
+    reason_ = "too many bytes of chunk extensions or trailers";
+    return ParseStatus::error;
   }
-  used = data.size();
+  if (complete) return ParseStatus::complete;
   if (result == kOk) return ParseStatus::need_more;
-  reason_ = llhttp_get_error_reason(state_);
+  reason_ = result == kUser ? "too many trailer fields" : llhttp_get_error_reason(state_);
   return ParseStatus::error;
+}
+
+bool HttpParser::framing_fits(std::string_view data, std::vector<std::string_view>& pieces) {
+  const char* at = data.data();
+  for (size_t i = 0; i < pieces.size(); i++) {
+    framing_bytes_ += static_cast<size_t>(pieces[i].data() - at);
+    if (framing_bytes_ > limits_.bytes) {
+      // Content behind it is not passed on, as if the bytes had come one at a time.
+      pieces.resize(i);
+      return false;
+    }
+    framing_bytes_ = 0;
+    at = pieces[i].data() + pieces[i].size();
+  }
+  framing_bytes_ += static_cast<size_t>(data.data() + data.size() - at);
+  return framing_bytes_ <= limits_.bytes;
 }
 
 // llhttp has one error code for versions and for lines without one; only its text tells them apart.
@@ -185,16 +204,11 @@ bool HttpParser::version_unknown() const {
   return reason == "Invalid HTTP version" || reason == "Pause on PRI/Upgrade";
 }
 
-bool HttpParser::trailers_fit() const {
-  return trailer_bytes_ + trailer_name_.size() + trailer_value_.size() < limits_.bytes;
-}
-
 // Fields that frame or route a message must not be smuggled in behind its body (RFC 9110, 6.5.1).
 void HttpParser::finish_trailer_value() {
   if (classify_header(trailer_name_) == HeaderId::other) {
     trailers_.emplace_back(trailer_name_, trim_ows(trailer_value_));
   }
-  trailer_bytes_ += trailer_name_.size() + trailer_value_.size() + 4;
   trailer_name_.clear();
   trailer_value_.clear();
   in_trailer_value_ = false;

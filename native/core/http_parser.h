@@ -50,7 +50,8 @@ class HttpParser {
   enum class Limit : uint8_t { none, target, head };
   struct Hooks;
 
-  bool trailers_fit() const;
+  // Chunk sizes, their extensions and trailers in one go may have as many bytes as a head.
+  bool framing_fits(std::string_view data, std::vector<std::string_view>& pieces);
   void finish_trailer_value();
 
   // First member: llhttp hands its own address to every callback.
@@ -60,7 +61,7 @@ class HttpParser {
   const char* reason_ = "";
   std::vector<std::string_view>* pieces_ = nullptr;
   std::vector<std::pair<std::string, std::string>> trailers_;
-  size_t trailer_bytes_ = 0;
+  size_t framing_bytes_ = 0;  // of a chunked body, since its last byte of content
   std::string trailer_name_;
   std::string trailer_value_;
   HeadLimits limits_{};

@@ -7,6 +7,15 @@
 
 namespace longsplice {
 
+namespace {
+
+HeaderId with_alias(std::string_view name, std::string_view known, HeaderId id) {
+  if (!same_for_cgi(name, known)) return HeaderId::other;
+  return iequals(name, known) ? id : HeaderId::x_forwarded_alias;
+}
+
+}  // namespace
+
 HeaderId classify_header(std::string_view name) {
   switch (name.size()) {
     case 2:
@@ -26,13 +35,13 @@ HeaderId classify_header(std::string_view name) {
     case 14:
       return iequals(name, "content-length") ? HeaderId::content_length : HeaderId::other;
     case 15:
-      return iequals(name, "x-forwarded-for") ? HeaderId::x_forwarded_for : HeaderId::other;
+      return with_alias(name, "x-forwarded-for", HeaderId::x_forwarded_for);
     case 16:
-      if (iequals(name, "x-forwarded-host")) return HeaderId::x_forwarded_host;
-      return iequals(name, "proxy-connection") ? HeaderId::proxy_connection : HeaderId::other;
+      if (iequals(name, "proxy-connection")) return HeaderId::proxy_connection;
+      return with_alias(name, "x-forwarded-host", HeaderId::x_forwarded_host);
     case 17:
-      if (iequals(name, "x-forwarded-proto")) return HeaderId::x_forwarded_proto;
-      return iequals(name, "transfer-encoding") ? HeaderId::transfer_encoding : HeaderId::other;
+      if (iequals(name, "transfer-encoding")) return HeaderId::transfer_encoding;
+      return with_alias(name, "x-forwarded-proto", HeaderId::x_forwarded_proto);
     default:
       return HeaderId::other;
   }

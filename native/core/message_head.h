@@ -26,6 +26,7 @@ enum class HeaderId : uint8_t {
   x_forwarded_for,
   x_forwarded_host,
   x_forwarded_proto,
+  x_forwarded_alias,  // one of the three with an underscore: no proxy writes that, but many a backend would believe it
 };
 
 HeaderId classify_header(std::string_view name);

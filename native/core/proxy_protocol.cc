@@ -17,6 +17,9 @@ constexpr std::string_view kPrefixV1("PROXY ");
 constexpr size_t kMaxV1 = 107;
 // Addresses take at most 216 bytes; more than this of TLVs nobody sends.
 constexpr size_t kMaxV2Payload = 4096;
+// Two addresses and two ports.
+constexpr size_t kV4Payload = 12;
+constexpr size_t kV6Payload = 36;
 
 bool is_beginning_of(std::string_view bytes, std::string_view whole) {
   return bytes.substr(0, whole.size()) == whole.substr(0, bytes.size());
@@ -29,6 +32,11 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
+// As the kernel would tell it: one spelling for each address, IPv4 for what is only mapped into IPv6.
+std::string plain_host(const std::string& text) {
+  return SocketAddress::from_ip(text, 0).value_or(SocketAddress()).host();
+}
+
 bool is_address(const std::string& text, int family) {
   std::array<unsigned char, sizeof(in6_addr)> parsed;
   // inet_pton stops at a NUL; the bytes behind it would go on into logs and headers.
@@ -36,7 +44,9 @@ bool is_address(const std::string& text, int family) {
   return inet_pton(family, text.c_str(), parsed.data()) == 1;
 }
 
+// Decimal, without leading zeros.
 bool read_port(std::string_view text, uint16_t& port) {
+  if (text.size() > 1 && text.front() == '0') return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   return !text.empty() && error == std::errc{} && end == text.data() + text.size();
 }
@@ -51,13 +61,12 @@ ProxyStatus read_v1(std::string_view bytes, ProxyHeader& header, size_t& used) {
   if (protocol == "UNKNOWN") return ProxyStatus::complete;
   const int family = protocol == "TCP4" ? AF_INET : protocol == "TCP6" ? AF_INET6 : AF_UNSPEC;
   if (family == AF_UNSPEC) return ProxyStatus::invalid;
-  header.host = next_word(line);
+  const std::string source(next_word(line));
   const std::string destination(next_word(line));
   uint16_t destination_port = 0;
-  const bool ports = read_port(next_word(line), header.port) && read_port(next_word(line), destination_port);
-  if (!ports || !line.empty() || !is_address(header.host, family) || !is_address(destination, family)) {
-    return ProxyStatus::invalid;
-  }
+  const bool ports = read_port(next_word(line), header.port) && read_port(line, destination_port);
+  if (!ports || !is_address(source, family) || !is_address(destination, family)) return ProxyStatus::invalid;
+  header.host = plain_host(source);
   header.has_source = true;
   return ProxyStatus::complete;
 }
@@ -81,16 +90,14 @@ ProxyStatus read_v2(std::string_view bytes, ProxyHeader& header, size_t& used) {
   if (command != 1) return ProxyStatus::invalid;
   const std::string_view payload = bytes.substr(kFixed, length);
   std::array<char, INET6_ADDRSTRLEN> text;
-  if (family == 0x11 && length >= 12) {
-    header.host = inet_ntop(AF_INET, payload.data(), text.data(), text.size());
-    header.port = read_u16(payload, 8);
-    header.has_source = true;
-  } else if (family == 0x21 && length >= 36) {
-    header.host = inet_ntop(AF_INET6, payload.data(), text.data(), text.size());
-    header.port = read_u16(payload, 32);
-    header.has_source = true;
-  }
+  const bool v4 = family == 0x11;
   // Any other family (Unix sockets, UDP) says nothing that we could use.
+  if (!v4 && family != 0x21) return ProxyStatus::complete;
+  if (length < (v4 ? kV4Payload : kV6Payload)) return ProxyStatus::invalid;
+  inet_ntop(v4 ? AF_INET : AF_INET6, payload.data(), text.data(), text.size());
+  header.host = plain_host(text.data());
+  header.port = read_u16(payload, v4 ? 8 : 32);
+  header.has_source = true;
   return ProxyStatus::complete;
 }
 
@@ -141,7 +148,7 @@ void write_proxy_header(std::string& out, ProxyProtocol version, const SocketAdd
   }
   out.push_back('\x21');
   out.push_back(v4 ? '\x11' : '\x21');
-  append_u16(out, v4 ? 12 : 36);
+  append_u16(out, v4 ? kV4Payload : kV6Payload);
   append_raw(out, from, v4 ? AF_INET : AF_INET6);
   append_raw(out, to, v4 ? AF_INET : AF_INET6);
   append_u16(out, source.port());

@@ -17,6 +17,16 @@ inline bool iequals(std::string_view a, std::string_view b) {
   return true;
 }
 
+// CGI and what came after it make HTTP_X_USER of X-User and of X_User alike: a backend may not tell the two apart.
+inline bool same_for_cgi(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  const auto folded = [](char c) { return c == '_' ? '-' : ascii_lower(c); };
+  for (size_t i = 0; i < a.size(); i++) {
+    if (folded(a[i]) != folded(b[i])) return false;
+  }
+  return true;
+}
+
 inline std::string lowercase(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = ascii_lower(c);

@@ -175,14 +175,14 @@ export const errorCatalog = {
   LS_LISTEN_ADDRESS_IN_USE: {
     summary: "a listener's address is in use",
     cause: "Another process, perhaps another longsplice, listens there.",
-    remedy: "Stop it, or choose another port; `ss -ltnp` shows who listens where.",
+    remedy: "Stop it, or choose another address; `ss -lntxp` shows who listens where.",
     exit: 2,
   },
   LS_LISTEN: {
     summary: "a listener could not be opened",
     cause:
-      "The address is not one of this machine, or this user may not bind it (ports below 1024 are privileged).",
-    remedy: "Choose another address or port, or give the process CAP_NET_BIND_SERVICE.",
+      "The address is not one of this machine, this user may not bind it (ports below 1024 are privileged), or the path of a Unix socket has no folder or is a file that is no socket.",
+    remedy: "Choose another address, port or path, or give the process CAP_NET_BIND_SERVICE.",
     exit: 2,
   },
   LS_ADMIN_ADDRESS_IN_USE: {

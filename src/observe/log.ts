@@ -20,8 +20,8 @@ export interface Log {
   writeAccess(chunk: string | Uint8Array): void;
   /** Lines lost because the reader of the output was too slow or went away. */
   dropped(): number;
-  /** Writes out what is queued, for at most a moment; to be called before the process exits. */
-  flush(): void;
+  /** Writes out what is queued, for at most a moment: a reader that hangs must not keep the process from ending. */
+  close(): void;
 }
 
 /**
@@ -47,6 +47,6 @@ export function createLog(level: LogLevel, destination: LineSink = new LineSink(
     ready: (listeners, admin) => announce.info({ listeners, admin }, "ready"),
     writeAccess: (chunk) => destination.write(chunk),
     dropped: () => destination.dropped,
-    flush: () => destination.flushSync(),
+    close: () => destination.close(),
   };
 }

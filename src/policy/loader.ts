@@ -4,6 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { tsImport } from "tsx/esm/api";
 import { LongspliceError } from "../errors/index.js";
+import * as sdk from "./index.js";
 import { POLICY_API_VERSION, type PolicyModule } from "./types.js";
 
 const CODE_FILES = new Set([".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"]);
@@ -16,6 +17,9 @@ const PLUGIN_TSCONFIG = join(
   dirname(createRequire(import.meta.url).resolve("longsplice/package.json")),
   "tsconfig.plugins.json",
 );
+
+// For shared.ts, which plugins get for `longsplice/policy`.
+Reflect.set(globalThis, Symbol.for("longsplice/policy"), sdk);
 
 /** tsx's own variable for the same purpose. */
 const TSX_TSCONFIG = "TSX_TSCONFIG_PATH";

@@ -4,7 +4,14 @@ import type { Backend } from "../policy/types.js";
 import { type BackendAddress, formatAddress } from "./address.js";
 import { forget, type HealthState, healthOf, isEligible, observe, setDraining, UNKNOWN } from "./health.js";
 import type { LoadTable } from "./load-table.js";
-import { type HealthCheck, type ProbeResult, Prober, type ProberDeps } from "./prober.js";
+import {
+  type BackendCheck,
+  type HealthCheck,
+  type ProbeResult,
+  Prober,
+  type ProberDeps,
+  type ProxyProtocol,
+} from "./prober.js";
 
 /** A backend as the configuration has it. */
 export interface BackendSpec {
@@ -22,6 +29,7 @@ export interface PoolSpec {
   readonly backends: readonly BackendSpec[];
   /** Null: nobody checks, health stays unknown. */
   readonly health: HealthCheck | null;
+  readonly proxyProtocol: ProxyProtocol;
   /** Exchanges at once per backend; 0 = unlimited. */
   readonly maxConnections: number;
 }
@@ -81,7 +89,8 @@ export class PooledBackend {
     this.backend = { slot: this.slot, address: this.address, labels: spec.labels };
     this.table.write(this.slot, "weight", spec.weight);
     this.table.write(this.slot, "maxConnections", pool.maxConnections);
-    this.watch(pool.health);
+    const { health, proxyProtocol } = pool;
+    this.watch(health === null ? null : { ...health, proxyProtocol });
   }
 
   /** Stops giving it new requests, or starts again. What is under way goes on. */
@@ -116,7 +125,7 @@ export class PooledBackend {
   }
 
   /** Replaces the prober if the check is another one; a changed check starts with what the old one found. */
-  private watch(check: HealthCheck | null): void {
+  private watch(check: BackendCheck | null): void {
     const { address } = this.spec;
     // There is no one place to ask; the configuration refuses this.
     if (address.kind === "original-destination") return;

@@ -1,4 +1,4 @@
-import { Client } from "undici";
+import { buildConnector, Client } from "undici";
 import { type Address, formatAddress } from "./address.js";
 
 /** How a backend is checked. Times in milliseconds. */
@@ -10,6 +10,14 @@ export interface HealthCheck {
   readonly fall: number;
 }
 
+/** The PROXY header that the backends of a pool expect. */
+export type ProxyProtocol = "none" | "v1" | "v2";
+
+/** A check and what comes before it on the wire. */
+export interface BackendCheck extends HealthCheck {
+  readonly proxyProtocol: ProxyProtocol;
+}
+
 /** One check's outcome; `detail` says what was seen: `status 200`, `connect ECONNREFUSED ...`. */
 export interface ProbeResult {
   readonly passed: boolean;
@@ -17,10 +25,17 @@ export interface ProbeResult {
 }
 
 /** Checks a backend once. Does not reject; fails when `signal` aborts, which it does after the timeout. */
-export type Probe = (address: Address, check: HealthCheck, signal: AbortSignal) => Promise<ProbeResult>;
+export type Probe = (address: Address, check: BackendCheck, signal: AbortSignal) => Promise<ProbeResult>;
 
 /** Largest body of a health page that is read before the connection is closed, bytes. */
 const BODY_LIMIT = 64 * 1024;
+
+/** What a check begins with: nobody's connection but our own (version 2: LOCAL). */
+const PROXY_HEADERS: Readonly<Record<ProxyProtocol, string>> = {
+  none: "",
+  v1: "PROXY UNKNOWN\r\n",
+  v2: "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+};
 
 /** How far the pause between checks strays from the interval, as a part of it. */
 const JITTER = 0.1;
@@ -31,7 +46,7 @@ const JITTER = 0.1;
  */
 export const probeHttp: Probe = async (address, check, signal) => {
   try {
-    const status = await requestStatus(address, check.path, signal);
+    const status = await requestStatus(address, check, signal);
     return { passed: status >= 200 && status < 400, detail: `status ${status}` };
   } catch (error) {
     if (signal.aborted) return { passed: false, detail: `no answer within ${check.timeout} ms` };
@@ -39,13 +54,26 @@ export const probeHttp: Probe = async (address, check, signal) => {
   }
 };
 
-async function requestStatus(address: Address, path: string, signal: AbortSignal): Promise<number> {
+async function requestStatus(address: Address, check: BackendCheck, signal: AbortSignal): Promise<number> {
   const host = address.kind === "tcp" ? formatAddress(address) : "localhost";
-  const connect = address.kind === "unix" ? { socketPath: address.path } : {};
+  const plain = buildConnector(address.kind === "unix" ? { socketPath: address.path } : {});
+  const header = PROXY_HEADERS[check.proxyProtocol];
+  const withHeader: buildConnector.connector = (options, callback) =>
+    plain(options, (...result) => {
+      result[1]?.write(header, "latin1");
+      callback(...result);
+    });
+  const connect = header === "" ? plain : withHeader;
   const client = new Client(`http://${host}`, { connect });
   try {
     const headers = { "user-agent": "longsplice-health" };
-    const { statusCode, body } = await client.request({ method: "GET", path, headers, reset: true, signal });
+    const { statusCode, body } = await client.request({
+      method: "GET",
+      path: check.path,
+      headers,
+      reset: true,
+      signal,
+    });
     // The verdict is the status. The body is read only so that the backend need not see a broken connection.
     await body.dump({ limit: BODY_LIMIT, signal }).catch(() => {});
     return statusCode;
@@ -76,7 +104,7 @@ export class Prober {
   /** Starts at once: the first check follows within a tenth of the interval. */
   constructor(
     private readonly address: Address,
-    private readonly check: HealthCheck,
+    private readonly check: BackendCheck,
     private readonly onResult: (result: ProbeResult) => void,
     deps: ProberDeps = {},
   ) {

@@ -5,8 +5,8 @@ import type { RouteSpec } from "./route.js";
 export interface CompileContext {
   /** Index of a pool in the snapshot. */
   poolIndex(name: string): number;
-  /** Id of a route's label in the counters. */
-  routeId(label: string): number;
+  /** Id of a route in the counters. */
+  routeId(label: string, pool: string): number;
 }
 
 /** Compiles a route into the form that the native matcher takes. */
@@ -21,7 +21,7 @@ export function compileRoute(route: RouteSpec, context: CompileContext): NativeR
       pattern,
     })),
     pool: context.poolIndex(route.pool),
-    id: context.routeId(route.label),
+    id: context.routeId(route.label, route.pool),
     label: route.label,
     forwardConnection: route.forward === "connection",
     requestHeaders: compileEdits(route.setRequestHeaders, route.removeRequestHeaders),

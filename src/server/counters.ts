@@ -12,8 +12,8 @@ export function nameCounters(
   const { active: linksActive, ...ended } = stats.links;
   return {
     requests: stats.requests.map(({ route, backend, code, count }) => {
-      const { pool, address } = names.backend(backend);
-      return { route: names.route(route), pool, backend: address, code, count };
+      const { label, pool } = names.route(route);
+      return { route: label, pool, backend: names.backend(backend).address, code, count };
     }),
     listeners: stats.listeners,
     bytes: [

@@ -29,7 +29,7 @@ export async function runServer(options: RunOptions): Promise<number> {
     try {
       return await serve(config, options, log, signals);
     } finally {
-      log.flush();
+      log.close();
     }
   } finally {
     signals.close();

@@ -1,3 +1,9 @@
+/** What an id of a route stands for. */
+export interface RouteName {
+  readonly label: string;
+  readonly pool: string;
+}
+
 /** What an id of a backend stands for. */
 export interface BackendName {
   readonly pool: string;
@@ -9,13 +15,13 @@ export interface BackendName {
  * across reloads and never change their meaning.
  */
 export class Names {
-  private readonly routes: string[] = [];
+  private readonly routes: RouteName[] = [];
   private readonly backends: BackendName[] = [];
 
-  /** The id of a route's label. */
-  routeId(label: string): number {
-    const known = this.routes.indexOf(label);
-    return known >= 0 ? known : this.routes.push(label) - 1;
+  /** The id of a route that leads to a pool. */
+  routeId(label: string, pool: string): number {
+    const known = this.routes.findIndex((each) => each.label === label && each.pool === pool);
+    return known >= 0 ? known : this.routes.push({ label, pool }) - 1;
   }
 
   /** The id of a backend of a pool. */
@@ -24,9 +30,9 @@ export class Names {
     return known >= 0 ? known : this.backends.push({ pool, address }) - 1;
   }
 
-  /** The label of a route id; empty for none (-1). */
-  route(id: number): string {
-    return this.routes[id] ?? "";
+  /** The route of an id; empty names for none (-1). */
+  route(id: number): RouteName {
+    return this.routes[id] ?? { label: "", pool: "" };
   }
 
   /** The backend of an id; empty names for none (-1). */

@@ -37,7 +37,7 @@ export function planWorkers(
     generation,
     snapshot: {
       routes: config.routes.map((route) =>
-        compileRoute(route, { poolIndex, routeId: (label) => names.routeId(label) }),
+        compileRoute(route, { poolIndex, routeId: (label, pool) => names.routeId(label, pool) }),
       ),
       timeouts: { header, connect, response, idle, stream },
       limits: config.limits,

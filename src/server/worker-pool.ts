@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { LongspliceError } from "../errors/index.js";
-import type { Log, WorkerSnapshot } from "../observe/index.js";
+import { type Log, mergeSnapshots, type WorkerSnapshot } from "../observe/index.js";
 import { nameCounters } from "./counters.js";
 import type { FromWorker, ListenerSocket, ToWorker, WorkerBirth, WorkerPlan } from "./messages.js";
 import type { Names } from "./names.js";
@@ -130,8 +130,9 @@ export class WorkerPool {
   /** The last that was heard of each worker, so that counters do not fall when one is gone. */
   private readonly last = new Map<number, WorkerSnapshot>();
   /** What ended workers counted, all in all. */
-  private readonly past: WorkerSnapshot[] = [];
-  private readonly crashes: number[] = [];
+  private past = mergeSnapshots([]);
+  /** When the last ones happened. */
+  private crashes: number[] = [];
   private plan: WorkerPlan | undefined;
   private stopping = false;
 
@@ -166,10 +167,10 @@ export class WorkerPool {
     const { logger } = this.options.log;
     if (this.stopping || this.plan === undefined) return;
     const now = performance.now();
-    this.crashes.push(now);
-    const recent = this.crashes.filter((time) => now - time < CRASH_WINDOW_MS).length;
+    this.crashes = [...this.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
+    const recent = this.crashes.length;
     const last = this.last.get(worker);
-    if (last !== undefined) this.past.push(withoutGauges(last));
+    if (last !== undefined) this.past = mergeSnapshots([this.past, withoutGauges(last)]);
     this.last.delete(worker);
     if (recent > MAX_CRASHES) {
       logger.fatal({ worker, err: error }, `a worker ended unexpectedly, the ${recent}th within a minute`);
@@ -216,7 +217,7 @@ export class WorkerPool {
           this.last.set(thread.number, nameCounters(answer.stats, answer.policies, this.options.names));
         }),
     );
-    return [...this.past, ...this.last.values()];
+    return [this.past, ...this.last.values()];
   }
 
   /** Stops accepting and waits until every connection has ended, at most `limitMs`. True if all have. */

@@ -3,8 +3,9 @@ import { ok, request } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
-import type { RunningProxy } from "../support/proxy.js";
+import { type RunningProxy, startProxy } from "../support/proxy.js";
 import { delay } from "../support/wait.js";
+import { Wire } from "../support/wire.js";
 
 forEachEngine("the access log as JSON", (engine) => {
   const origin = useRawOrigin();
@@ -70,6 +71,30 @@ forEachEngine("the access log as JSON", (engine) => {
     expect(seen.map(({ target }) => target)).toEqual(targets);
     expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
     expect(proxy.otherLines).toEqual([]);
+  });
+
+  it("says no protocol where no request was understood", async () => {
+    const from = lines(proxy).length;
+    await proxy.exchange("nonsense\r\n\r\n");
+    expect(await line(from)).toMatchObject({ method: "-", target: "-", protocol: "", status: 400 });
+  });
+
+  it("puts an IPv6 address in brackets", async () => {
+    origin.answer(ok());
+    const v6 = await startProxy({
+      engine,
+      config: {
+        listeners: [{ address: "[::1]:0" }],
+        accessLog: "json",
+        routes: [{ match: {}, pool: "main" }],
+        pools: { main: { backends: [{ address: origin.address }] } },
+      },
+    });
+    const client = await Wire.connect(v6.port, "::1");
+    await client.send(request());
+    await readResponse(client);
+    await expect.poll(() => lines(v6), { timeout: 5_000 }).toHaveLength(1);
+    expect(lines(v6)[0]!.client).toBe(`[::1]:${client.socket.localPort}`);
   });
 
   it("escapes what a client sent, so that it cannot forge a line", async () => {

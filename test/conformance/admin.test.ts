@@ -55,8 +55,8 @@ forEachEngine("admin", (engine) => {
     }
   });
 
-  it("counts requests that reached no backend", async () => {
-    const labels = { code: "503" };
+  it("counts requests that reached no backend under the pool of their route", async () => {
+    const labels = { route: "*", pool: "main", backend: "", code: "503" };
     await change(first.address, "drain");
     await change(second.address, "drain");
     const before = (await proxy.metrics()).sum("longsplice_requests_total", labels);

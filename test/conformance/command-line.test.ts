@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,6 +54,34 @@ forEachEngine("run", (engine) => {
     client.destroy();
     await proxy.stop();
     expect(existsSync(front)).toBe(false);
+  });
+
+  it("replaces the file of a Unix socket that nobody listens on, and no other file", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "longsplice-unix-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const origin = await startRawOrigin();
+    origin.answer(ok());
+    const start = (path: string) =>
+      startProxy({ engine, flags: ["--listen", `unix:${path}`, "--backend", origin.address] });
+    const path = join(directory, "front");
+    const crashed = await start(path);
+    await expect(start(path)).rejects.toThrow(/LS_LISTEN_ADDRESS_IN_USE/);
+    crashed.kill();
+    await crashed.exited;
+    expect(existsSync(path)).toBe(true);
+    const proxy = await start(path);
+    const client = new Wire(net.connect(path));
+    await client.send(request());
+    expect((await readResponse(client)).status).toBe(200);
+    client.destroy();
+    await proxy.stop();
+
+    writeFileSync(path, "notes");
+    symlinkSync(path, `${path}-link`);
+    for (const taken of [path, `${path}-link`]) {
+      await expect(start(taken)).rejects.toThrow(/EEXIST/);
+    }
+    expect(readFileSync(path, "utf8")).toBe("notes");
   });
 
   it("listens on and connects to IPv6 addresses", async () => {

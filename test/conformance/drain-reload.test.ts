@@ -41,6 +41,29 @@ forEachEngine("drain", (engine) => {
     },
   );
 
+  it.each([
+    ["the drain time is over", 1],
+    ["a second signal ends it at once", 2],
+  ])("resets a client whose response would seem whole with a FIN, when %s", async (_, signals) => {
+    const origin = await startRawOrigin();
+    origin.script(async (wire) => {
+      await wire.readHead();
+      await wire.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+    });
+    const config = { timeouts: { drain: signals === 1 ? "200ms" : "10s" } };
+    const proxy = await startProxy({ engine, backends: [origin.address], config });
+    const client = await proxy.connect();
+    await client.send("GET / HTTP/1.0\r\n\r\n");
+    await client.readHead();
+    expect((await client.readExactly(10)).toString()).toBe("half of it");
+    for (let sent = 0; sent < signals; sent++) {
+      proxy.signal("SIGTERM");
+      await eventually("a refused connection", () => refuses(proxy.port));
+    }
+    expect(await client.ended()).toBe("reset");
+    expect(await exitOf(proxy)).toBe(0);
+  });
+
   it("closes idle connections at once and does not wait for the drain time", async () => {
     const origin = await startRawOrigin();
     const proxy = await startProxy({

@@ -45,6 +45,29 @@ forEachEngine("forwarding headers", (engine) => {
     });
   });
 
+  describe("from a client that knows what backends believe", () => {
+    const proxy = useProxy(engine, options({ headers: ALL, trust: ["10.0.0.0/8"] }));
+
+    it("drops names that CGI cannot tell from them", async () => {
+      origin.answer(ok());
+      const headers = ["X_Forwarded_For: 203.0.113.1", "x-forwarded_proto: https", "x_client: 203.0.113.1"];
+      await proxy.exchange(request("GET / HTTP/1.1", { headers }));
+      const seen = origin.requests[0]!.fields;
+      for (const name of ["x_forwarded_for", "x-forwarded_proto", "x_client"])
+        expect(seen.has(name)).toBe(false);
+      expect(seen.all("x-forwarded-for")).toEqual(["127.0.0.1"]);
+      expect(seen.all("x-client")).toEqual(["127.0.0.1"]);
+    });
+
+    it("names no host where the request has none", async () => {
+      origin.answer(ok());
+      await proxy.exchange("GET / HTTP/1.0\r\n\r\n");
+      const seen = origin.requests[0]!.fields;
+      expect(seen.has("x-forwarded-host")).toBe(false);
+      expect(seen.get("forwarded")).toBe("for=127.0.0.1;proto=http");
+    });
+  });
+
   describe("where only some are asked for", () => {
     const proxy = useProxy(engine, options({ headers: ["x-forwarded-for"] }));
 
@@ -79,10 +102,44 @@ forEachEngine("forwarding headers", (engine) => {
       ["nonsense, 10.1.2.3", "10.1.2.3"],
       ["203.0.113.1, nonsense", "127.0.0.1"],
       ["2001:db8::7", "2001:db8::7"],
+      ["2001:DB8:0::7", "2001:db8::7"],
+      ["::ffff:203.0.113.1", "203.0.113.1"],
+      ["203.0.113.1:4711", "203.0.113.1"],
+      ["[2001:db8::7]:4711, 10.1.2.3:80", "2001:db8::7"],
+      ["[2001:db8::7]", "2001:db8::7"],
+      ["203.0.113.1:x", "127.0.0.1"],
+      ["[2001:db8::7", "127.0.0.1"],
+      ["[203.0.113.1]", "127.0.0.1"],
+      ["203.0.113.1/8", "127.0.0.1"],
+      ["fe80::1%lo", "127.0.0.1"],
     ])("takes the client from X-Forwarded-For: %s", async (value, client) => {
       origin.answer(ok());
       await proxy.exchange(request("GET / HTTP/1.1", { headers: [`x-forwarded-for: ${value}`] }));
       expect(origin.requests[0]!.fields.get("x-client")).toBe(client);
+    });
+  });
+
+  describe("from a trusted proxy that passes on what it did not look at", () => {
+    const proxy = useProxy(engine, options({ headers: ALL, trust: ["127.0.0.0/8"] }));
+
+    it.each(['for="unknown', 'for=a, for="\\"', '"'])(
+      "does not append to a quoted string without an end: %s",
+      async (value) => {
+        origin.answer(ok());
+        await proxy.exchange(request("GET / HTTP/1.1", { headers: [`forwarded: ${value}`] }));
+        expect(origin.requests[0]!.fields.get("forwarded")).toBe(
+          'for=127.0.0.1;host="test.example";proto=http',
+        );
+      },
+    );
+
+    it("does not believe a name with underscores", async () => {
+      origin.answer(ok());
+      await proxy.exchange(request("GET / HTTP/1.1", { headers: ["x_forwarded_for: 203.0.113.1"] }));
+      const seen = origin.requests[0]!.fields;
+      expect(seen.all("x-forwarded-for")).toEqual(["127.0.0.1"]);
+      expect(seen.has("x_forwarded_for")).toBe(false);
+      expect(seen.get("x-client")).toBe("127.0.0.1");
     });
   });
 

@@ -77,6 +77,31 @@ forEachEngine("limits", (engine) => {
     expect(origin.requests).toHaveLength(0);
   });
 
+  it.each([
+    ["more trailer fields than a head may have", `0\r\n${"x: 1\r\n".repeat(HEADERS + 1)}\r\n`],
+    ["an extension that is larger than a head may be", `5;${"a".repeat(HEAD_BYTES)}\r\nhello\r\n0\r\n\r\n`],
+    ["leading zeros without end", `${"0".repeat(HEAD_BYTES)}5\r\nhello\r\n0\r\n\r\n`],
+  ])("answers 400 to %s", async (_, body) => {
+    origin.answer(ok());
+    const client = await proxy.connect();
+    await client.send(request("POST / HTTP/1.1", { headers: ["transfer-encoding: chunked"] }), body);
+    await expectRefused(client, 400);
+    expect(origin.requests).toHaveLength(0);
+  });
+
+  it("does not count what stands between chunks all together", async () => {
+    origin.answer(ok());
+    const chunks = `1;${"a".repeat(HEAD_BYTES / 2)}\r\nx\r\n`.repeat(10);
+    const client = await proxy.connect();
+    await client.send(
+      request("POST / HTTP/1.1", { headers: ["transfer-encoding: chunked"] }),
+      chunks,
+      "0\r\n\r\n",
+    );
+    expect((await readResponse(client)).status).toBe(200);
+    expect(origin.requests[0]!.body.toString()).toBe("x".repeat(10));
+  });
+
   it("counts the limit for each head by itself, however many are pipelined", async () => {
     origin.answer(ok());
     const client = await proxy.connect();

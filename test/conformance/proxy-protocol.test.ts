@@ -19,6 +19,8 @@ const V6 = Buffer.concat([
   Buffer.from("20010db8000000000000000000000001", "hex"),
   Buffer.from([0x30, 0x39, 0, 80]),
 ]);
+/** A version 1 header from that IPv6 address. */
+const tcp6 = (from: string) => Buffer.from(`PROXY TCP6 ${from} 2001:db8::1 12345 80\r\n`);
 const TLV = Buffer.from([0x04, 0, 3, 1, 2, 3]);
 
 forEachEngine("PROXY protocol", (engine) => {
@@ -50,6 +52,8 @@ forEachEngine("PROXY protocol", (engine) => {
         Buffer.from("PROXY TCP6 2001:db8::7 2001:db8::1 12345 80\r\n"),
         "2001:db8::7 12345",
       ],
+      ["version 1, IPv6 spelt unusually", tcp6("2001:DB8:0:0::07"), "2001:db8::7 12345"],
+      ["version 1, IPv4 mapped into IPv6", tcp6("::ffff:192.0.2.7"), "192.0.2.7 12345"],
       ["version 1, UNKNOWN", Buffer.from("PROXY UNKNOWN what ever\r\n"), "127.0.0.1 "],
       ["version 2, IPv4", v2(0x21, 0x11, V4), "192.0.2.7 12345"],
       ["version 2, IPv4 with TLVs", v2(0x21, 0x11, Buffer.concat([V4, TLV])), "192.0.2.7 12345"],
@@ -77,8 +81,13 @@ forEachEngine("PROXY protocol", (engine) => {
       ["a bad address", Buffer.from("PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n")],
       ["an address of the other family", Buffer.from("PROXY TCP4 ::1 ::1 1 2\r\n")],
       ["a bad port", Buffer.from("PROXY TCP4 1.2.3.4 1.2.3.4 70000 2\r\n")],
+      ["a port with a leading zero", Buffer.from("PROXY TCP4 1.2.3.4 1.2.3.4 080 2\r\n")],
+      ["a blank behind the last port", Buffer.from("PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n")],
+      ["an address with a zone", tcp6("fe80::1%lo")],
       ["a line that is too long", Buffer.from(`PROXY UNKNOWN ${"x".repeat(100)}\r\n`)],
       ["a bad version", v2(0x31, 0x11, V4)],
+      ["no room for the IPv4 addresses", v2(0x21, 0x11, V4.subarray(0, 11))],
+      ["no room for the IPv6 addresses", v2(0x21, 0x21, V6.subarray(0, 35))],
       ["a bad command", v2(0x22, 0x11, V4)],
       ["a length beyond reason", Buffer.concat([SIGNATURE, Buffer.from([0x21, 0x11, 0xff, 0xff])])],
       ["nothing but the beginning of a signature", Buffer.from("\r\n\r\nGET / HTTP/1.1\r\n\r\n")],

@@ -1,12 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { ok, request } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { startRawOrigin } from "../support/fixtures.js";
+import { readResponse } from "../support/message.js";
 import { startProxy } from "../support/proxy.js";
 import { delay, eventually } from "../support/wait.js";
+import { Wire } from "../support/wire.js";
 
 /** A policy with a slip that no call of it can be blamed for: it throws from a timer when a request asks for it. */
 const PLUGIN = `export default {
@@ -21,13 +24,18 @@ const PLUGIN = `export default {
   }),
 };`;
 
-async function startWithBomb(engine: string, listener = "127.0.0.1:0") {
+async function startWithBomb(
+  engine: string,
+  listener = "127.0.0.1:0",
+  script?: (wire: Wire) => Promise<void>,
+) {
   const folder = mkdtempSync(join(tmpdir(), "longsplice-bomb-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const plugin = join(folder, "bomb.mjs");
   writeFileSync(plugin, PLUGIN);
   const origin = await startRawOrigin();
-  origin.answer(ok("fine"));
+  if (script === undefined) origin.answer(ok("fine"));
+  else origin.script(script);
   return startProxy({
     engine: engine as "copy",
     config: {
@@ -43,6 +51,9 @@ async function startWithBomb(engine: string, listener = "127.0.0.1:0") {
 forEachEngine("a worker that crashes", (engine) => {
   it("is logged and replaced, and the counters go on", async () => {
     const proxy = await startWithBomb(engine);
+    for (let i = 0; i < 10; i++) await proxy.exchange(request("GET / HTTP/1.1"));
+    // What the worker has counted is known as of the last time that it was asked.
+    await proxy.metrics();
     await proxy.exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] }));
     const line = await proxy.logged("a worker ended unexpectedly; another one takes its place");
     expect(JSON.stringify(line)).toContain("boom");
@@ -54,9 +65,49 @@ forEachEngine("a worker that crashes", (engine) => {
       expect((await proxy.exchange(request("GET / HTTP/1.1"))).status).toBe(200);
     }
     const metrics = await proxy.metrics();
-    expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBeGreaterThanOrEqual(20);
+    expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBeGreaterThanOrEqual(30);
     expect(metrics.sum("longsplice_backend_active", {})).toBe(0);
     await proxy.stop();
+  });
+
+  it("resets a client whose response would seem whole with a FIN", async () => {
+    const proxy = await startWithBomb(engine, "127.0.0.1:0", async (wire) => {
+      await wire.readHead();
+      await wire.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+    });
+    const client = await proxy.connect();
+    await client.send("GET / HTTP/1.0\r\nx-bomb: 1\r\n\r\n");
+    await client.readHead();
+    expect(await client.ended()).toBe("reset");
+    await proxy.stop();
+  });
+
+  it("is replaced also where the workers share one queue: on a Unix socket", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "longsplice-bomb-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "front");
+    const proxy = await startWithBomb(engine, `unix:${path}`);
+    const exchange = async (bytes: Buffer) => {
+      const wire = new Wire(net.connect(path));
+      try {
+        await wire.send(bytes);
+        return (await readResponse(wire)).status;
+      } finally {
+        wire.destroy();
+      }
+    };
+    for (let crash = 1; crash <= 3; crash++) {
+      const after = proxy.logs.length;
+      expect(await exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] }))).toBe(200);
+      await proxy.logged("a worker ended unexpectedly; another one takes its place", undefined, after);
+      await eventually("both workers", async () => {
+        const { workers } = (await proxy.status()) as { workers: { alive: number } };
+        return workers.alive === 2;
+      });
+      for (let i = 0; i < 20; i++) expect(await exchange(request())).toBe(200);
+    }
+    await proxy.stop();
+    expect(existsSync(path)).toBe(false);
   });
 
   it("ends the process with 70 when it happens again and again", async () => {

@@ -14,7 +14,8 @@ import { eventually, within } from "./wait.js";
 import { type Bytes, Wire } from "./wire.js";
 
 /** LONGSPLICE_BIN points the whole suite at another build, for instance an installed one. */
-const BIN = process.env.LONGSPLICE_BIN ?? fileURLToPath(new URL("../../bin/longsplice.js", import.meta.url));
+export const BIN =
+  process.env.LONGSPLICE_BIN ?? fileURLToPath(new URL("../../bin/longsplice.js", import.meta.url));
 const START_MS = 15_000;
 /** What a stop may take beyond the drain time: closing, flushing, the exit of Node. */
 const STOP_SLACK_MS = 5_000;

@@ -73,7 +73,7 @@ describe("the log", () => {
     const log = createLog("info", new LineSink(fd));
     log.logger.info({ pool: "api" }, "started");
     log.logger.debug("not written");
-    log.flush();
+    log.close();
     const lines = readFileSync(path, "utf8").trimEnd().split("\n");
     expect(lines).toHaveLength(1);
     const { time, ...rest } = JSON.parse(lines[0] as string);
@@ -85,7 +85,7 @@ describe("the log", () => {
     const { path, fd } = makeFile();
     const log = createLog(level, new LineSink(fd));
     log.ready(["127.0.0.1:8080", "[::1]:8080"], null);
-    log.flush();
+    log.close();
     expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({
       msg: "ready",
       listeners: ["127.0.0.1:8080", "[::1]:8080"],

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { builtinPolicies } from "../../policies/index.js";
+import * as sdk from "../../src/policy/index.js";
 import { fakeCandidates, fakeEnv, fakeHead, type Policy, pick } from "../../src/policy/index.js";
 import { loadPlugins } from "../../src/policy/loader.js";
 import { PolicyRegistry } from "../../src/policy/registry.js";
@@ -111,6 +112,16 @@ describe("a plugin", () => {
     await file("a.ts", plugin("after"));
     expect(await names(path)).toEqual(["after"]);
   });
+
+  it.each(["a.mts", "a.cts"])(
+    "gets all of the SDK that is there already, so that reloads leave none behind: %s",
+    async (name) => {
+      const text = `import * as sdk from "longsplice/policy";\n${plugin("sharing", "sdk,")}`;
+      const [module] = await loadPlugins([await file(name, text)]);
+      const { sdk: seen } = module as unknown as { sdk: Record<string, unknown> };
+      for (const [key, value] of Object.entries(sdk)) expect(seen[key], key).toBe(value);
+    },
+  );
 });
 
 describe("in a worker thread", () => {

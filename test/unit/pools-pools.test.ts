@@ -14,6 +14,7 @@ const pool = (name: string, ports: readonly number[], change: Partial<PoolSpec> 
     labels: {},
   })),
   health: null,
+  proxyProtocol: "none",
   maxConnections: 0,
   ...change,
 });

@@ -6,9 +6,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Address } from "../../src/pools/address.js";
-import { type Probe, type ProbeResult, Prober, probeHttp } from "../../src/pools/prober.js";
+import {
+  type BackendCheck,
+  type Probe,
+  type ProbeResult,
+  Prober,
+  probeHttp,
+} from "../../src/pools/prober.js";
 
-const check = { path: "/healthz?deep=1", interval: 1000, timeout: 200, rise: 2, fall: 3 };
+const check: BackendCheck = {
+  path: "/healthz?deep=1",
+  interval: 1000,
+  timeout: 200,
+  rise: 2,
+  fall: 3,
+  proxyProtocol: "none",
+};
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   vi.useRealTimers();
@@ -43,6 +56,23 @@ describe("a check over HTTP", () => {
   ])("takes status %i for passed: %s", async (status, passed) => {
     const address = await listen(createServer(answer(status, { location: "/elsewhere" })));
     expect(await ask(address)).toEqual({ passed, detail: `status ${status}` });
+  });
+
+  it.each([
+    ["v1", "PROXY UNKNOWN\r\n"],
+    ["v2", "\r\n\r\n\0\r\nQUIT\n \0\0\0"],
+  ] as const)("begins with a PROXY header where the pool has %s", async (proxyProtocol, header) => {
+    let seen = "";
+    const server = createTcpServer((socket) =>
+      socket.on("data", (bytes) => {
+        seen += bytes.toString("latin1");
+        if (seen.includes(" HTTP/1.1\r\n")) socket.end("HTTP/1.1 204 No Content\r\n\r\n");
+      }),
+    );
+    const address = await listen(server);
+    const result = await probeHttp(address, { ...check, proxyProtocol }, AbortSignal.timeout(check.timeout));
+    expect(result).toEqual({ passed: true, detail: "status 204" });
+    expect(seen.startsWith(`${header}GET /healthz?deep=1 HTTP/1.1\r\n`)).toBe(true);
   });
 
   it("asks for the path on a connection of its own, every time", async () => {

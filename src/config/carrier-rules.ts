@@ -20,10 +20,7 @@ export function carrierRules(root: Fields): Issue[] {
 /** What is allowed but hardly meant, in a configuration without issues. */
 export function carrierOddities(root: Fields): Oddity[] {
   const connections = connectionRoutes(root);
-  if (connections.length === 0) {
-    const message = "the packet engine carries routes with forward: connection only, and there is none";
-    return root.engine === "packet" ? [{ path: ["engine"], part: "value", message }] : [];
-  }
+  if (connections.length === 0) return [];
   const oddities: Oddity[] = [];
   if (root.engine !== "packet") {
     const message = "only engine: packet forwards by connection, so this stands for exchange";

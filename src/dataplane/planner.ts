@@ -24,7 +24,7 @@ export function planRoute({ engine, forward }: Asked): Carrier {
     return { forward: "exchange", engine: "copy", why: "connection needs engine: packet" };
   }
   const exchange = { forward: "exchange", engine: "copy" } as const;
-  if (engine === "packet") return { ...exchange, why: "packet carries forward: connection only" };
+  if (engine === "packet") return { ...exchange, engine, why: "heads and short bodies are copied" };
   if (forward === "exchange") return { ...exchange, why: "as configured" };
   return { ...exchange, why: "auto: every request is seen" };
 }

@@ -93,13 +93,13 @@ describe("check", () => {
     );
   });
 
-  test("--plan names the engine that was asked for, and why a route does not get it", async () => {
+  test("--plan names the engine that was asked for, and what it does not carry", async () => {
     const routes = "routes: [{ pool: web, match: { path: /x }, forward: connection }, { pool: web }]";
     expect(await run("check", "-c", fileWith(lines({ routes, more: "engine: packet" })), "--plan")).toBe(0);
     expect(stdout).toBe(
       "#  ROUTE  POOL  FORWARD     ENGINE  WHY\n" +
         "0  /x     web   connection  packet  as configured\n" +
-        "1  *      web   exchange    copy    packet carries forward: connection only\n",
+        "1  *      web   exchange    packet  heads and short bodies are copied\n",
     );
     stdout = "";
     expect(await run("check", "-c", fileWith(lines({ routes })), "--plan")).toBe(0);

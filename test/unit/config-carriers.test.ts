@@ -96,13 +96,6 @@ describe("a warning names the place of", () => {
     expect(await printed(lines({ routes: byConnection, more: "engine: packet" }))).toEqual([]);
   });
 
-  test("the packet engine without a route for it", async () => {
-    const routes = "routes: [{ pool: web, forward: auto }]";
-    expect(await printed(lines({ routes, more: "engine: packet\nforward: connection" }))).toEqual([
-      `longsplice.yaml:4:9: warning: the packet engine carries routes with forward: connection only, and there is none`,
-    ]);
-  });
-
   test("what changes the first request of a connection only", async () => {
     const routes =
       "routes: [{ pool: web, forward: connection, setRequestHeaders: { x: y }, removeRequestHeaders: [] }]";

@@ -113,7 +113,9 @@ static __always_inline void note_ends(struct ls_record* r, struct ls_record* pee
     // RFC 5961, 3.2: only the number that the other end waits for resets. That is the next one or, where something got
     // lost behind us, the one that it acknowledged last; to others it answers by a challenge.
     if (p->seq != r->seq_next && p->seq + r->delta_seq != peer->ack_seen) return;
-    __sync_fetch_and_or(&r->ends, LS_RESET);
+    // An end that misses bytes of its side's stack does not believe it, because its number lies behind them. It gets RST
+    // from there.
+    __sync_fetch_and_or(&r->ends, before(peer->local_acked, peer->local_snd) ? LS_RESET | LS_HELD : LS_RESET);
     end_link(r, peer, index, LS_EVENT_RESET);
     return;
   }
@@ -223,6 +225,10 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     return DROP;
   }
   if (!note_packet(skb, p, r, peer, index)) {
+    count(LS_COUNT_resuming);
+    return DROP;
+  }
+  if ((p->flags & LS_TCP_RST) && (r->ends & LS_HELD)) {
     count(LS_COUNT_resuming);
     return DROP;
   }

@@ -24,6 +24,7 @@ enum ls_ends {
   LS_FIN = 1,    // the remote end sent FIN; `fin_end` is behind it
   LS_RESET = 2,  // the remote end sent RST
   LS_OVER = 4,   // the link has ended, and its event was sent
+  LS_HELD = 8,   // the RST did not go on: the other end would not have believed it
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.

@@ -62,12 +62,6 @@ void settle(ls_record& record, const ls_record& peer) {
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }
 
-// RST with a number that lies behind bytes of a stack, of which the remote end may miss some: then it does not believe
-// it (RFC 5961, 3.2).
-bool may_disbelieve_reset(const ls_record& by, const ls_record& from) {
-  return (load(from.ends) & LS_RESET) != 0 && after(load(by.local_snd), load(by.local_acked));
-}
-
 bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
 }
@@ -256,10 +250,8 @@ void Links::leave_link(Link& link) {
 
 void Links::release(LinkId id) {
   Link& link = links_[id - first_record_];
-  const ls_record& c = record(link.client);
-  const ls_record& b = record(link.backend);
-  if (may_disbelieve_reset(b, c) || may_disbelieve_reset(c, b)) {
-    // The stacks know the right number: closing the sockets sends RST.
+  if (((load(record(link.client).ends) | load(record(link.backend).ends)) & LS_HELD) != 0) {
+    // Closing the sockets sends RST, with a number that makes the end ask for the right one if it is not that.
     return_to_stacks(link);
   } else {
     close_silently_later(link.client_fd);

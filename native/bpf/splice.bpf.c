@@ -17,7 +17,11 @@ static __always_inline void note_ends(struct ls_record* r, struct ls_record* pee
     // RFC 5961, 3.2: only the number that the other end waits for resets. That is the next one or, where something got
     // lost behind us, the one that it acknowledged last; to others it answers by a challenge.
     if (p->seq != r->seq_next && p->seq + r->delta_seq != peer->ack_seen) return;
-    __sync_fetch_and_or(&r->ends, LS_RESET);
+    // An end that misses bytes of its side's stack does not believe it, because its number lies behind them: it gets RST
+    // from there. And who answers for a backend within a budget has something better to say.
+    const int limited = (r->flags & (LS_BUDGET | LS_CLIENT)) == LS_BUDGET;
+    const int missed = before(peer->local_acked, peer->local_snd);
+    __sync_fetch_and_or(&r->ends, limited || missed ? LS_RESET | LS_HELD : LS_RESET);
     end_link(r, peer, index, LS_EVENT_RESET);
     return;
   }
@@ -114,8 +118,10 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     count(LS_COUNT_resuming);
     return DROP;
   }
-  // Who answers for this backend has something better to say.
-  if ((r->ends & LS_RESET) && (r->flags & (LS_BUDGET | LS_CLIENT)) == LS_BUDGET) return DROP;
+  if ((p->flags & LS_TCP_RST) && (r->ends & LS_HELD)) {
+    count(LS_COUNT_resuming);
+    return DROP;
+  }
   if (before(r->local_acked, r->local_snd) && (p->flags & LS_TCP_ACK) && !is_jumbo(p)) {
     skb->tc_index = stack_copy;
     bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);

@@ -86,6 +86,8 @@ bool Exchange::try_link() {
 // True when what is left of a body goes past this process from here on.
 bool Exchange::try_body_link() {
   if (worker_.splicer() == nullptr || body_link_refused_ || tunnel_ || upstream_write_failed_) return false;
+  // A FIN that has been received is in nobody's numbers.
+  if (client_.stream().peer_closed() || upstream_->stream().peer_closed()) return false;
   const std::optional<uint64_t> up = request_body_.to_come();
   const std::optional<uint64_t> down = status_ == 0 ? 0 : response_body_.to_come();
   if (!up || !down || std::max(*up, *down) < kLeastLinkedBody) return false;

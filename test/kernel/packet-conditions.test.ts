@@ -27,6 +27,7 @@ const CARRIED: readonly Case[] = [
   },
   { name: "a client with a clamped window", options: { clamp: 8_192 } },
   { name: "a client with a huge window", on: { client: { tcp_rmem: "4096 16777216 67108864" } } },
+  { name: "a backend with a huge window", on: { backend: { tcp_rmem: "4096 16777216 67108864" } } },
   { name: "a client with a small window scale", on: { client: { tcp_rmem: "4096 16384 32768" } } },
   { name: "a client without window scaling", on: { client: { tcp_window_scaling: 0 } } },
   { name: "a backend without window scaling", on: { backend: { tcp_window_scaling: 0 } } },

@@ -1,5 +1,8 @@
 /** The packet engine beside others: another proxy, firewalls, other traffic, and what stays when a proxy goes. */
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { bpfObjectsOf, existing } from "../support/bpf-objects.js";
+import { childrenOf } from "../support/hooks-driver.js";
 import { packetProgram } from "../support/packet-programs.js";
 import { PacketProxy } from "../support/packet-proxy.js";
 import { MB, PacketRun, runClient } from "../support/packet-run.js";
@@ -19,20 +22,44 @@ function programsAt({ proxy, proxyInterfaces }: Topology): number {
 const expectNoPrograms = (topology: Topology) =>
   eventually("the end of all programs at the interfaces", () => programsAt(topology) === 0, 3_000);
 
+/** The network namespaces that the threads and descriptors of a process and its children are in, or hold. */
+function namespacesOf(pid: number): Set<string> {
+  const links = (folder: string) => readdirSync(folder).map((name) => `${folder}/${name}`);
+  const processes = [pid, ...childrenOf(pid)];
+  const paths = processes.flatMap((each) => [
+    ...links(`/proc/${each}/task`).map((task) => `${task}/ns/net`),
+    ...links(`/proc/${each}/fd`),
+  ]);
+  const targets = paths.filter((path) => existsSync(path)).map((path) => readlinkSync(path));
+  return new Set(targets.filter((target) => target.startsWith("net:")));
+}
+
+/** Expects that nothing holds them any more: no process, no interface, no pin. */
+const expectGone = (objects: readonly string[]) =>
+  eventually("the end of all BPF objects", () => existing(objects).length === 0, 5_000);
+
 describe("a proxy that goes", () => {
   it("leaves no program behind, whether it stops or is killed", async () => {
     const run = await PacketRun.start("routed", 4);
     await run.expectWhole([{ down: 1_000 }]);
     expect(programsAt(run.topology)).toBeGreaterThan(0);
+    const objects = bpfObjectsOf(run.proxy.pid);
+    expect(objects.length).toBeGreaterThan(8);
+    // There is none to be left behind.
+    expect(namespacesOf(run.proxy.pid).size).toBe(1);
     await run.proxy.stop();
     expect(programsAt(run.topology)).toBe(0);
+    await expectGone(objects);
 
     const options = { listen: run.topology.listen, backends: [withPort(run.topology.backends[0]!, 9_000)] };
     const next = await PacketProxy.start(run.topology.proxy, options);
     const cut = run.fetch([{ down: 128 }, { up: 64 * MB }], { write: "100000:10000" });
     await eventually("a link", async () => (await next.counters()).activeLinks === 1);
+    const held = bpfObjectsOf(next.pid);
+    expect(existing(held)).toEqual(held);
     await next.crash();
     await expectNoPrograms(run.topology);
+    await expectGone(held);
     // Who sends learns that nobody is there any more.
     expect((await cut).end).toBe("reset");
 
@@ -77,6 +104,29 @@ describe("a proxy that goes", () => {
     // Of 110,000 segments. A busy machine loses some in its queues, whoever else is there.
     expect(client.retransmissions + server!.retransmissions).toBeLessThan(100);
     for (const space of run.topology.spaces) expect(tcpCounters(space).get("InCsumErrors")).toBe(0);
+  });
+});
+
+describe("traffic past the proxy", () => {
+  it("is as fast with the programs as without them", async () => {
+    const run = await PacketRun.start("routed", 4, { prepare: (topology) => topology.routeDirectly() });
+    const time = async (): Promise<number> => {
+      const from = performance.now();
+      expect(await run.fetchDirectly([{ down: 48 * MB }])).toMatchObject({ wrongAt: -1, end: "fin" });
+      return performance.now() - from;
+    };
+    const best = { with: Number.POSITIVE_INFINITY, without: Number.POSITIVE_INFINITY };
+    const options = { listen: run.topology.listen, backends: [withPort(run.topology.backends[0]!, 9_000)] };
+    let proxy = run.proxy;
+    // The best of some rounds, because others use the machine as well.
+    for (let round = 0; round < 8 && (round < 3 || best.with > 1.15 * best.without); round++) {
+      if (round > 0) proxy = await PacketProxy.start(run.topology.proxy, options);
+      for (let i = 0; i < 3; i++) best.with = Math.min(best.with, await time());
+      await proxy.stop();
+      expect(programsAt(run.topology)).toBe(0);
+      for (let i = 0; i < 3; i++) best.without = Math.min(best.without, await time());
+    }
+    expect(best.with).toBeLessThan(1.15 * best.without);
   });
 });
 

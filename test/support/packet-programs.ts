@@ -15,7 +15,8 @@ export type PacketProgram =
   | "hooks_count"
   | "churn_client"
   | "churn_server"
-  | "bpf_objects";
+  | "bpf_objects"
+  | "sequences";
 
 const SHARED = ["peer.h", "peer.cc", "churn.h"];
 const OPTIONS = ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", "-pthread"];

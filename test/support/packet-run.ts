@@ -20,6 +20,8 @@ export interface ServerReport {
   wrongAt: number;
   end: End;
   retransmissions: number;
+  /** Sequence numbers of this side's first bytes, and of the other's. */
+  began: { sent: number; received: number };
 }
 
 export interface ClientReport extends Omit<ServerReport, "requests"> {

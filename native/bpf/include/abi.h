@@ -29,6 +29,7 @@ enum ls_ends {
   LS_RESET = 2,  // the remote end sent RST
   LS_OVER = 4,   // the link has ended, and its event was sent; or the socket is closed
   LS_SPENT = 8,  // all bytes of the budget were acknowledged, and the event was sent
+  LS_HELD = 16,  // the RST did not go on: the other end would not believe it, or is not to hear of it
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.

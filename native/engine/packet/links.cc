@@ -2,6 +2,7 @@
 
 #include <bpf/libbpf.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <ctime>
@@ -51,12 +52,6 @@ void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
   record.adv_out = peer.seq_next - kept + peer.delta_seq - record.local_snd;
   const uint32_t clock = stack_clock(record) + record.ts_advance;
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
-}
-
-// RST with a number that lies behind bytes of a stack, of which the remote end may miss some: then it does not believe
-// it (RFC 5961, 3.2).
-bool may_disbelieve_reset(const ls_record& by, const ls_record& from) {
-  return (load(from.ends) & LS_RESET) != 0 && after(load(by.local_snd), load(by.local_acked));
 }
 
 bool everything_acknowledged(const ls_record& from, const ls_record& by) {
@@ -143,9 +138,9 @@ const char* Links::examine(Candidate& candidate) {
     candidate.unread = candidate.socket.unread;
     return routes_->objection(parked->fit.interface);
   }
-  if (!has_packets(candidate.socket.fd)) return "unix_socket";
   SocketFacts& facts = candidate.facts;
-  if (!read_facts(candidate.socket.fd, facts)) return "socket";
+  if (!read_facts(candidate.socket.fd, facts))
+    return facts.local.family() == AF_UNIX ? "unix_socket" : "socket";
   if (!facts.established) return "half_closed";
   candidate.parked.fit = fit_of(facts, routes_->interface_to(facts.local, facts.remote));
   candidate.unread = facts.unread;
@@ -269,10 +264,8 @@ void Links::leave_link(Link& link) {
 
 bool Links::release(LinkId id) {
   const Link& link = at(id);
-  const ls_record& c = record(link.client);
-  const ls_record& b = record(link.backend);
-  if (may_disbelieve_reset(b, c) || may_disbelieve_reset(c, b)) {
-    // The stacks know the right numbers.
+  if (((load(record(link.client).ends) | load(record(link.backend).ends)) & LS_HELD) != 0) {
+    // The stacks have the right numbers, or one that makes the end ask for it.
     cut(id);
     return false;
   }

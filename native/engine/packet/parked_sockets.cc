@@ -101,7 +101,7 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
   if (bpf_map_update_elem(kernel_->sockets(), &record(index).key, &index, BPF_ANY) != 0) return false;
   // From here on the programs note what is acknowledged; what was meanwhile, the socket knows.
   uint32_t unacked = 0;
-  if (read_unacked(fd, unacked)) raise(record(index).ack_seen, facts.snd - unacked);
+  if (facts.unacked != 0 && read_unacked(fd, unacked)) raise(record(index).ack_seen, facts.snd - unacked);
   free_.pop_back();
   parked.record = index;
   const auto at = static_cast<size_t>(fd);

@@ -43,7 +43,9 @@ bool read_received(int fd, SocketFacts& facts) {
   if (!get(fd, TCP_QUEUE_SEQ, facts.rcv)) return false;
   for (int i = 0; i < kTries; i++) {
     before = facts.rcv;
-    if (!queued(fd, SIOCINQ, facts.unread) || !get(fd, TCP_QUEUE_SEQ, facts.rcv)) return false;
+    if (!queued(fd, SIOCINQ, facts.unread)) return false;
+    if (facts.unread == 0) return true;
+    if (!get(fd, TCP_QUEUE_SEQ, facts.rcv)) return false;
     if (facts.rcv == before) return true;
   }
   errno = EAGAIN;
@@ -132,8 +134,6 @@ bool is_v4(const SocketAddress& address) {
 }
 
 uint32_t headers_of(const SocketAddress& address) { return is_v4(address) ? 40 : 60; }
-
-bool has_packets(int fd) { return SocketAddress::local_of(fd).family() != AF_UNIX; }
 
 bool redirected(int fd) { return SocketAddress::original_destination_of(fd).has_value(); }
 

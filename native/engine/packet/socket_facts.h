@@ -31,7 +31,7 @@ struct SocketFacts {
   bool established;
 };
 
-// False (with errno) when the kernel does not tell. The socket is left as it was.
+// False (with errno) when the kernel does not tell; `local` is set in any case. The socket is left as it was.
 bool read_facts(int fd, SocketFacts& facts);
 // How much can be under way to a socket, and from it.
 struct Room {
@@ -53,8 +53,6 @@ uint32_t segment_size(int fd);
 uint32_t headers_of(const SocketAddress& address);
 // An IPv6 socket has IPv4 packets when its addresses are mapped.
 bool is_v4(const SocketAddress& address);
-// Of a Unix socket there are none.
-bool has_packets(int fd);
 // A packet filter changed where the client wanted to go: what the socket calls its address is not in the packets.
 bool redirected(int fd);
 

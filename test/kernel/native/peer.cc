@@ -31,6 +31,22 @@ void set(int fd, int level, int option, int value, const char* name) {
   if (value != 0 && setsockopt(fd, level, option, &value, sizeof(value)) < 0) die(name);
 }
 
+// Of linux/tcp.h, which does not go together with netinet/tcp.h.
+constexpr int kRepair = 19;
+constexpr int kRepairQueue = 20;
+constexpr int kQueueSequence = 21;
+constexpr int kReceiveQueue = 1;
+constexpr int kSendQueue = 2;
+constexpr int kRepairOffSilently = -1;
+
+uint32_t next_number(int fd, int queue) {
+  set(fd, IPPROTO_TCP, kRepairQueue, queue, "TCP_REPAIR_QUEUE");
+  uint32_t number = 0;
+  socklen_t length = sizeof(number);
+  if (getsockopt(fd, IPPROTO_TCP, kQueueSequence, &number, &length) < 0) die("TCP_QUEUE_SEQ");
+  return number;
+}
+
 tcp_info info_of(int fd) {
   tcp_info info{};
   socklen_t length = sizeof(info);
@@ -134,6 +150,15 @@ void SocketOptions::apply(int fd) const {
   set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, window_clamp, "TCP_WINDOW_CLAMP");
 }
 
+Numbers Numbers::of(int fd) {
+  set(fd, IPPROTO_TCP, kRepair, 1, "TCP_REPAIR");
+  Numbers numbers;
+  numbers.sent = next_number(fd, kSendQueue);
+  numbers.received = next_number(fd, kReceiveQueue);
+  set(fd, IPPROTO_TCP, kRepair, kRepairOffSilently, "TCP_REPAIR off");
+  return numbers;
+}
+
 Endpoint::Endpoint(const std::string& address, uint16_t port) {
   sockaddr_in v4{};
   sockaddr_in6 v6{};
@@ -163,7 +188,7 @@ void Endpoint::bind(int fd) const {
   if (::bind(fd, address, static_cast<socklen_t>(bytes_.size())) < 0) die("bind");
 }
 
-Stream::Stream(int fd) : fd_(fd) {
+Stream::Stream(int fd) : fd_(fd), began_at_(Numbers::of(fd)) {
   const timeval patience{kPatienceSeconds, 0};
   if (setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) die("SO_RCVTIMEO");
   if (setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0) die("SO_SNDTIMEO");

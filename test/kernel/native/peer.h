@@ -95,6 +95,15 @@ class Endpoint {
   int family_ = 0;
 };
 
+// Sequence numbers of the next byte in either direction.
+struct Numbers {
+  uint32_t sent = 0;
+  uint32_t received = 0;
+
+  // Of an established socket; nothing may be under way.
+  static Numbers of(int fd);
+};
+
 // A connection, blocking, with a bound on every wait. One thread may read while another one writes.
 class Stream {
  public:
@@ -118,12 +127,15 @@ class Stream {
   void reset();
   uint64_t retransmissions() const;
   uint64_t segment_bytes() const;
+  // When the stream was made.
+  const Numbers& began_at() const { return began_at_; }
 
  private:
   End fill();
   End end_of_errno();
 
   int fd_;
+  Numbers began_at_;
   std::atomic<bool> was_reset_ = false;
   std::string buffer_;
 };

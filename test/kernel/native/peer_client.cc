@@ -133,6 +133,7 @@ class Session {
     printf(R"({"responses":%u,"received":%llu,"sent":%llu,"wrongAt":%lld,"end":"%s",)", responses_,
            static_cast<unsigned long long>(received_), static_cast<unsigned long long>(sent_),
            wrong_at_ ? static_cast<long long>(*wrong_at_) : -1LL, name_of(end_));
+    printf(R"("began":{"sent":%u,"received":%u},)", stream_.began_at().sent, stream_.began_at().received);
     printf("\"retransmissions\":%llu,\"segment\":%llu}\n", static_cast<unsigned long long>(retransmissions_),
            static_cast<unsigned long long>(segment_));
   }

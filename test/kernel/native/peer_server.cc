@@ -97,12 +97,14 @@ class Session {
     char line[256];
     const int length = snprintf(
         line, sizeof(line),
-        R"({"requests":%u,"received":%llu,"sent":%llu,"wrongAt":%lld,"end":"%s","retransmissions":%llu})"
+        R"({"requests":%u,"received":%llu,"sent":%llu,"wrongAt":%lld,"end":"%s","retransmissions":%llu,)"
+        R"("began":{"sent":%u,"received":%u}})"
         "\n",
         report_.requests, static_cast<unsigned long long>(report_.received),
         static_cast<unsigned long long>(report_.sent),
         report_.wrong_at ? static_cast<long long>(*report_.wrong_at) : -1LL, name_of(report_.end),
-        static_cast<unsigned long long>(retransmissions));
+        static_cast<unsigned long long>(retransmissions), stream_.began_at().sent,
+        stream_.began_at().received);
     // In one piece: other connections report as well.
     if (write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) die("report");
   }

@@ -136,6 +136,20 @@ void reset_once(Rig& rig, Report& report) {
   expect_event(rig, report, 0);
 }
 
+// The backend may not have got what its stack was to send before: the RST would have a number that it does not believe.
+void held_reset(Rig& rig, Report& report) {
+  Link link(rig, report);
+  link.backend.local_snd += 140;
+  Segment in = link.from_client();
+  in.flags = kRst;
+  link.expect_dropped(link.arrive(link.client, in), "resuming 1, resets 1");
+  expect_event(rig, report, LS_EVENT_RESET);
+  report.equal("ends", link.client.ends, uint32_t{LS_RESET | LS_OVER | LS_HELD});
+  // One is as good as many.
+  link.expect_dropped(link.arrive(link.client, in), "resuming 1");
+  expect_event(rig, report, 0);
+}
+
 // Bytes were lost behind the link, so the other end challenges the reset, and the answer has the number that it waits
 // for: below what went by here (RFC 5961, 3.2).
 void challenged_reset(Rig& rig, Report& report) {
@@ -223,6 +237,7 @@ std::vector<Case> end_cases() {
       {"ends", "after two FIN at once", both_fin_at_once},
       {"ends", "after RST with the very number", reset},
       {"ends", "once", reset_once},
+      {"ends", "after RST that does not go on", held_reset},
       {"ends", "after RST with the number that the other end waits for", challenged_reset},
       {"ends", "leave the addresses to new connections", reused},
       {"ends", "leave no addresses to anything but new connections", not_reused},

@@ -272,8 +272,8 @@ void reset_within_a_budget(Rig& rig, Report& report) {
   limit(link.backend, 0);
   Segment in = link.from_backend();
   in.flags = kRst | kAck;
-  link.expect_dropped(link.arrive(link.backend, in), "resets 1");
-  report.equal("ends", link.backend.ends & LS_RESET, uint32_t{LS_RESET});
+  link.expect_dropped(link.arrive(link.backend, in), "resuming 1, resets 1");
+  report.equal("ends", link.backend.ends & (LS_RESET | LS_HELD), uint32_t{LS_RESET | LS_HELD});
   report.equal("events", rig.events().size(), size_t{1});
 }
 

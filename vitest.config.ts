@@ -18,7 +18,10 @@ const project = (name: string, groupOrder: number, options: { alone?: boolean; t
 export default defineConfig({
   test: {
     pool: "forks",
-    setupFiles: process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"],
+    setupFiles: [
+      "test/support/seed.ts",
+      ...(process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"]),
+    ],
     retry: 0,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import ipaddr from "ipaddr.js";
 import { type Address, type BackendAddress, formatAddress } from "../pools/index.js";
 import { InvalidValue } from "./problem.js";
+import { show } from "./show.js";
 
 export { type Address, type BackendAddress, formatAddress } from "../pools/index.js";
 
@@ -37,10 +38,7 @@ export function parseBackendAddress(text: string): BackendAddress {
   if (text === "original-destination") return { kind: text };
   const address = parseAddress(text, LOOPBACK);
   if (address.kind === "unix" || address.port > 0) return address;
-  throw new InvalidValue(
-    "LS_CONFIG_ADDRESS",
-    `${JSON.stringify(text)}: a backend has a port from 1 to 65535`,
-  );
+  throw new InvalidValue("LS_CONFIG_ADDRESS", `${show(text)}: a backend has a port from 1 to 65535`);
 }
 
 /**
@@ -56,10 +54,7 @@ export function parseRange(text: string): string {
   if (!valid || !fits || more.length > 0 || host.includes("%")) {
     const expected =
       "expected an address with an optional prefix length, for example 10.0.0.0/8 or 2001:db8::/32";
-    throw new InvalidValue(
-      "LS_CONFIG_VALUE",
-      `${JSON.stringify(text)} is not a range of addresses, ${expected}`,
-    );
+    throw new InvalidValue("LS_CONFIG_VALUE", `${show(text)} is not a range of addresses, ${expected}`);
   }
   return `${ipaddr.parse(host).toString()}/${prefix ?? bits}`;
 }
@@ -122,8 +117,5 @@ function whyNoMatch(text: string): string {
 
 function invalid(text: string, why: string): InvalidValue {
   const expected = "expected host:port, [v6]:port, :port or unix:/path";
-  return new InvalidValue(
-    "LS_CONFIG_ADDRESS",
-    `${JSON.stringify(text)} is not an address: ${why}; ${expected}`,
-  );
+  return new InvalidValue("LS_CONFIG_ADDRESS", `${show(text)} is not an address: ${why}; ${expected}`);
 }

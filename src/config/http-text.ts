@@ -2,7 +2,7 @@ import { METHODS } from "node:http";
 import ipaddr from "ipaddr.js";
 import { nearest } from "./nearest.js";
 import { InvalidValue } from "./problem.js";
-import { show } from "./units.js";
+import { show } from "./show.js";
 
 /** The variables that a header value may contain, each written in braces. */
 export const templateVariables = [

@@ -1,5 +1,5 @@
 import { InvalidValue } from "./problem.js";
-import { show } from "./units.js";
+import { show } from "./show.js";
 
 /** Names of network interfaces; `auto`: all that connections can come and go by. */
 export type Interfaces = "auto" | readonly string[];

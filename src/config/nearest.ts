@@ -1,3 +1,5 @@
+import { show, showWord } from "./show.js";
+
 /**
  * The known word that a misspelt one was probably meant to be; undefined if none is near. Near means: equal but for
  * the case, or at most a third of the letters wrong (at least one may be), with swapped neighbours as one mistake.
@@ -21,9 +23,9 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
 /** `, did you mean "x"?` for the end of a message, or what is known if nothing is near. */
 export function suggestion(word: string, known: readonly string[]): string {
   const near = nearest(word, known);
-  if (near !== undefined) return `did you mean ${JSON.stringify(near)}?`;
+  if (near !== undefined) return `did you mean ${show(near)}?`;
   if (known.length === 0) return "there is none";
-  return `expected ${known.length === 1 ? "" : "one of "}${known.join(", ")}`;
+  return `expected ${known.length === 1 ? "" : "one of "}${known.map(showWord).join(", ")}`;
 }
 
 /**

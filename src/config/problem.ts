@@ -1,4 +1,5 @@
 import { type ErrorCode, LongspliceError } from "../errors/index.js";
+import { showWord } from "./show.js";
 
 /** A place in a configuration file, both numbers from 1. Line 0: `file` is a command-line option instead. */
 export interface Place {
@@ -66,12 +67,12 @@ function formatPlace({ file, line, column, message }: Warning): string {
   return line === 0 ? `${file}: ${message}` : `${file}:${line}:${column}: ${message}`;
 }
 
-/** A path as people write it: `routes[0].match.path`; the root is the empty text. */
+/** A path as people write it, in one line: `routes[0].match.path`; the root is the empty text. */
 export function formatPath(path: Path): string {
   let text = "";
   for (const step of path) {
     if (typeof step === "number") text += `[${step}]`;
-    else text += text === "" ? String(step) : `.${String(step)}`;
+    else text += `${text === "" ? "" : "."}${showWord(String(step))}`;
   }
   return text;
 }

@@ -4,7 +4,7 @@ import { carrierOddities, carrierRules } from "./carrier-rules.js";
 import { suggestion } from "./nearest.js";
 import { formatPath, type Issue, type Path } from "./problem.js";
 import { type Fields, fields, isMapping, issue, items } from "./raw.js";
-import { show } from "./units.js";
+import { show } from "./show.js";
 
 /** The policies that a pool may name. */
 export interface KnownPolicies {

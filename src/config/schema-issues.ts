@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { ErrorCode } from "../errors/index.js";
 import { nearest, suggestion } from "./nearest.js";
-import { formatPath, type Issue, type Path } from "./problem.js";
+import type { Issue, Path } from "./problem.js";
 import { type ConfigFile, configSchema } from "./schema.js";
-import { show } from "./units.js";
+import { show } from "./show.js";
 
 /** Checks plain data against the schema. `file` is undefined if and only if there are issues. */
 export function checkSchema(value: unknown): { file: ConfigFile | undefined; issues: Issue[] } {
@@ -21,7 +22,7 @@ function withoutEchoes(issues: readonly Issue[]): Issue[] {
       return missing([...around, nearest(String(path.at(-1)), keysAt(around)) ?? ""]);
     });
   const isEcho = (issue: Issue) =>
-    meant.some((echo) => echo.message === issue.message && formatPath(echo.path) === formatPath(issue.path));
+    meant.some((echo) => echo.message === issue.message && isDeepStrictEqual(echo.path, issue.path));
   return issues.filter((issue) => !isEcho(issue));
 }
 

@@ -13,6 +13,7 @@ import {
 } from "./http-text.js";
 import { interfaceSetting, parseInterface } from "./interfaces.js";
 import { InvalidValue } from "./problem.js";
+import { show } from "./show.js";
 import { parseDuration, parseSize } from "./units.js";
 
 /** The most threads that a configuration may ask for. */
@@ -69,7 +70,7 @@ const mapping = <T extends z.ZodType>(checkKey: (key: string) => unknown, value:
 const word = (what: string, most: number) => (key: string) => {
   if (/^[A-Za-z0-9][\w.-]*$/.test(key) && key.length <= most) return;
   const expected = `expected letters, digits, hyphens, dots and underscores, at most ${most}`;
-  throw new InvalidValue("LS_CONFIG_VALUE", `${JSON.stringify(key)} is not ${what}, ${expected}`);
+  throw new InvalidValue("LS_CONFIG_VALUE", `${show(key)} is not ${what}, ${expected}`);
 };
 
 const forwardMode = z.enum(["auto", "exchange", "request", "connection"]);

@@ -1,7 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { ErrorCode } from "../errors/index.js";
 import { formatPath, type Issue, type Path, type Place, type Problem } from "./problem.js";
-import { show } from "./units.js";
+import { show } from "./show.js";
 
 /** A configuration before it is checked: plain data, and where each part of it was written. */
 export interface Source {

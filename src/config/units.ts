@@ -1,4 +1,5 @@
 import { InvalidValue } from "./problem.js";
+import { show } from "./show.js";
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -86,13 +87,4 @@ function scaled(match: RegExpExecArray, units: Readonly<Record<string, number>>)
 
 function invalid(value: unknown, what: string, expected: string): InvalidValue {
   return new InvalidValue("LS_CONFIG_VALUE", `${show(value)} is not ${what}, expected ${expected}`);
-}
-
-/** A value in a message: short, on one line, and what it is rather than what it holds if it is a collection. */
-export function show(value: unknown): string {
-  if (value === undefined || value === null) return "nothing";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a mapping";
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 56)}..."` : text;
 }

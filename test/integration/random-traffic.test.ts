@@ -6,12 +6,11 @@ import { openFds, rssBytes } from "../support/process-info.js";
 import { startProxy } from "../support/proxy.js";
 import { Random } from "../support/random.js";
 import { sendRandomTraffic } from "../support/random-traffic.js";
+import { SEED } from "../support/seed.js";
 
 const WARM_UP = 2_000;
 const MEASURED = 18_000;
 const MOST_GROWTH = 32_000_000;
-/** LONGSPLICE_SEED repeats a run that failed. */
-const SEED = Number(process.env.LONGSPLICE_SEED ?? Math.floor(Math.random() * 2 ** 32));
 
 forEachEngine("random traffic", (engine) => {
   it(`answers 20,000 mixed requests on 64 connections right, in order, and leaks nothing (seed ${SEED})`, async () => {

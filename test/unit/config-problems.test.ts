@@ -196,7 +196,7 @@ const values: Case[] = [
   [
     "a pool name with a space",
     lines({ routes: "routes: [{ pool: a b }]", pools: "pools: { a b: { backends: [{ address: :1 }] } }" }),
-    '3:10: pools.a b: "a b" is not a pool name, expected letters, digits, hyphens, dots and underscores, at most 128 [LS_CONFIG_VALUE]',
+    '3:10: pools."a b": "a b" is not a pool name, expected letters, digits, hyphens, dots and underscores, at most 128 [LS_CONFIG_VALUE]',
   ],
   [
     "a short token",
@@ -214,7 +214,7 @@ const headers: Case[] = [
   [
     "a header name that is none",
     route('setRequestHeaders: { "a b": x }'),
-    '2:44: routes[0].setRequestHeaders.a b: "a b" is not a header name, expected letters, digits and hyphens [LS_CONFIG_HEADER]',
+    '2:44: routes[0].setRequestHeaders."a b": "a b" is not a header name, expected letters, digits and hyphens [LS_CONFIG_HEADER]',
   ],
   [
     "a header of the proxy",

@@ -1,10 +1,10 @@
 #include "poller.h"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -66,7 +66,7 @@ void Poller::retire(Pollable* pollable) {
 void Poller::turn(const std::function<void()>& after) {
   bool more = true;
   for (int round = 0; more && round < kRoundsPerTurn; round++) {
-    more = run_round();
+    more = run_round(after);
     after();
     bury();
   }
@@ -80,21 +80,15 @@ void Poller::wake() {
 }
 
 // Returns false when nothing was ready.
-bool Poller::run_round() {
-  std::array<epoll_event, kBatch> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), kBatch, 0);
+bool Poller::run_round(const std::function<void()>& after) {
+  std::array<epoll_event, kBatch> buffer;
+  const int count = epoll_wait(epoll_.get(), buffer.data(), kBatch, 0);
+  const std::span events(buffer.data(), static_cast<size_t>(std::max(count, 0)));
   update_clock();
   running_.swap(pending_);
-  for (int i = 0; i < count; i++) {
-    void* source = events[static_cast<size_t>(i)].data.ptr;
-    if (source == &alarm_ || source == &again_) {
-      drain(static_cast<Fd*>(source)->get());
-      if (source == &alarm_) alarm_at_ = Timers::kNever;
-      continue;
-    }
-    auto* pollable = static_cast<Pollable*>(source);
-    if (!pollable->dead_) pollable->on_events(events[static_cast<size_t>(i)].events);
-  }
+  handle(events, Pollable::Order::first);
+  after();
+  handle(events, Pollable::Order::second);
   for (Pollable* pollable : running_) {
     pollable->waiting_for_turn_ = false;
     if (!pollable->dead_) pollable->on_events(0);
@@ -103,6 +97,20 @@ bool Poller::run_round() {
   running_.clear();
   timers_.run(now_);
   return busy && (count == kBatch || !pending_.empty());
+}
+
+void Poller::handle(std::span<const epoll_event> events, Pollable::Order order) {
+  for (const epoll_event& event : events) {
+    void* const source = event.data.ptr;
+    if (source == &alarm_ || source == &again_) {
+      if (order == Pollable::Order::second) continue;
+      drain(static_cast<Fd*>(source)->get());
+      if (source == &alarm_) alarm_at_ = Timers::kNever;
+      continue;
+    }
+    auto* const pollable = static_cast<Pollable*>(source);
+    if (pollable->order_ == order && !pollable->dead_) pollable->on_events(event.events);
+  }
 }
 
 void Poller::bury() {

@@ -2,8 +2,11 @@
 // worker has a single descriptor to watch.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "fd.h"
@@ -14,7 +17,12 @@ namespace longsplice {
 // Something with a descriptor in the poller. Registered edge-triggered, once, for both directions.
 class Pollable {
  public:
-  Pollable() = default;
+  // In each round the events of backends come first, and what they lead to is sent before a client's are looked at: an
+  // answer does not wait for requests that came later, places at backends and idle connections are free for those, and
+  // receivers of one kind get what there is for them in one go.
+  enum class Order : uint8_t { first, second };
+
+  explicit Pollable(Order order = Order::second) : order_(order) {}
   Pollable(const Pollable&) = delete;
   Pollable& operator=(const Pollable&) = delete;
   virtual ~Pollable() = default;
@@ -24,6 +32,7 @@ class Pollable {
 
  private:
   friend class Poller;
+  const Order order_;
   bool waiting_for_turn_ = false;
   bool dead_ = false;
 };
@@ -48,7 +57,8 @@ class Poller {
   // same batch may still point to it, and so may its callers.
   void retire(Pollable* pollable);
 
-  // Handles what is ready now, for a bounded time. `after` runs before each wait (flushing, housekeeping).
+  // Handles what is ready now, for a bounded time. `after` runs between the two kinds of events and before each wait
+  // (flushing, housekeeping).
   void turn(const std::function<void()>& after);
 
   Timers& timers() { return timers_; }
@@ -57,7 +67,8 @@ class Poller {
   void arm(Timer& timer, uint64_t milliseconds) { timers_.arm(timer, milliseconds, now_); }
 
  private:
-  bool run_round();
+  bool run_round(const std::function<void()>& after);
+  void handle(std::span<const epoll_event> events, Pollable::Order order);
   void bury();
   void set_alarm();
   void update_clock();

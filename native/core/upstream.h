@@ -39,7 +39,7 @@ class Upstream final : public Pollable, public Timer {
 
  private:
   friend class IdleSet;
-  Upstream(Worker& worker, uint32_t slot) : worker_(worker), slot_(slot) {}
+  Upstream(Worker& worker, uint32_t slot) : Pollable(Order::first), worker_(worker), slot_(slot) {}
   void on_timeout() override { dispose(); }
   void check_connect();
 

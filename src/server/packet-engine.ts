@@ -8,6 +8,12 @@ import {
 } from "../dataplane/index.js";
 import type { Log } from "../observe/index.js";
 
+/**
+ * How long the programs stay behind the last socket: a FIN may be paced by the kernel or have to be repeated, and without
+ * them it has a number that nobody expects.
+ */
+const LAST_WORDS_MS = 250;
+
 /** How long a new interface may go unnoticed. */
 const REFRESH_MS = 1000;
 
@@ -60,9 +66,12 @@ export class PacketEngine {
     return this.isOpen ? this.calls.counters() : {};
   }
 
-  /** Detaches and unloads. May be called again. */
-  close(): void {
+  /** Detaches and unloads, when the sockets that were parked have said their last words. May be called again. */
+  async close(): Promise<void> {
     clearInterval(this.timer);
+    if (!this.isOpen) return;
+    if ((this.counters().spliced ?? 0) > 0)
+      await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
     if (!this.isOpen) return;
     this.isOpen = false;
     this.calls.close();

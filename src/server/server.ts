@@ -145,7 +145,7 @@ export class Server {
   async close(): Promise<void> {
     this.state = "draining";
     await this.workers.stop();
-    this.packet?.close();
+    await this.packet?.close();
     await this.listeners?.close();
     await this.admin?.close();
     this.pools.close();

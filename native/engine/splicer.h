@@ -109,7 +109,7 @@ class Splicer {
 
   // Traffic has returned: at a packet beyond a budget.
   virtual bool resumed(LinkId id) const = 0;
-  // How long no packet has come, to the second.
+  // How long nothing has moved, to the second.
   virtual uint64_t idle_ms(LinkId id) const = 0;
   // Nothing is under way: each end has acknowledged everything that the other sent.
   virtual bool quiet(LinkId id) const = 0;

@@ -211,10 +211,10 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   id = c.parked.record;
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);
-  // The first sweep finds it active, whatever it carried until then.
-  links_[index] = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), UINT64_MAX,
-                   now_ms_};
-  relate(c, b, links_[index], terms);
+  Link& link = links_[index];
+  link = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), 0, 0, now_ms_};
+  relate(c, b, link, terms);
+  link.uploaded = record(link.client).seq_next;
   active_++;
   return nullptr;
 }
@@ -342,12 +342,23 @@ void Links::sweep(uint64_t now_ms, uint64_t idle_ms) {
   }
 }
 
+// A client that trickles a body must not keep a backend busy for ever: so many bytes a second buy it more time, as where
+// bodies are copied.
+bool Links::progressed(const Link& link, uint32_t numbers, uint64_t idle_ms) const {
+  constexpr uint64_t kLeastBytesPerSecond = 100;
+  const ls_record& c = record(link.client);
+  const bool uploads = (c.flags & LS_BUDGET) != 0 && after(load(c.budget_end), load(c.seq_next));
+  if (!uploads) return numbers != link.numbers;
+  return uint64_t{load(c.seq_next) - link.uploaded} * 1000 >= kLeastBytesPerSecond * idle_ms;
+}
+
 void Links::sweep(Link& link, uint64_t idle_ms) {
   const ls_record& c = record(link.client);
   const ls_record& b = record(link.backend);
-  const uint64_t packets = c.packets + b.packets;
-  if (packets != link.packets) {
-    link.packets = packets;
+  const uint32_t numbers = load(c.seq_next) + load(c.ack_seen) + load(b.seq_next) + load(b.ack_seen);
+  if (progressed(link, numbers, idle_ms)) {
+    link.numbers = numbers;
+    link.uploaded = c.seq_next;
     link.active_ms = now_ms_;
   }
   // What follows is for ends whose event was lost.

@@ -65,8 +65,10 @@ class Links final : public Splicer {
     Owner* owner = nullptr;  // nullptr: there is no link
     Half client;
     Half backend;
-    uint64_t packets = 0;    // at the last sweep that saw new ones ...
-    uint64_t active_ms = 0;  // ... and when that was
+    // At the last sweep that saw progress, and when that was.
+    uint32_t numbers = 0;   // all of them together; a probe moves none
+    uint32_t uploaded = 0;  // the client's
+    uint64_t active_ms = 0;
   };
   struct Candidate;
   struct Ring;
@@ -82,6 +84,7 @@ class Links final : public Splicer {
   void leave_link(Link& link);
   void on_event(const ls_event& event);
   void sweep(Link& link, uint64_t idle_ms);
+  bool progressed(const Link& link, uint32_t numbers, uint64_t idle_ms) const;
 
   std::shared_ptr<Kernel> kernel_;
   std::unique_ptr<Routes> routes_;

@@ -1,23 +1,41 @@
 import { defineConfig } from "vitest/config";
 
-/**
- * One project per folder of test/. Groups run one after the other: everything that measures time or load comes
- * last and alone, because two cores shared with other test files would make it lie.
- */
-const project = (name: string, groupOrder: number, options: { alone?: boolean; timeout?: number } = {}) => ({
+/** What measures time or load so closely that two cores shared with other test files would make it lie. */
+const ALONE = "test/**/*.alone.test.ts";
+
+interface Options {
+  readonly include: string;
+  readonly exclude?: string[];
+  readonly timeout?: number;
+  readonly alone?: true;
+}
+
+/** Groups run one after the other. */
+const project = (name: string, groupOrder: number, { include, exclude = [], ...options }: Options) => ({
   extends: true as const,
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
+    include: [include],
+    exclude,
     sequence: { groupOrder },
-    fileParallelism: !options.alone,
+    fileParallelism: options.alone === undefined,
     testTimeout: options.timeout ?? 30_000,
   },
 });
 
+/** All of a folder of test/ that need not run alone. */
+const folder = (name: string, groupOrder: number, timeout?: number) =>
+  project(name, groupOrder, {
+    include: `test/${name}/**/*.test.ts`,
+    exclude: [ALONE],
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+
 export default defineConfig({
   test: {
     pool: "forks",
+    // vitest would leave one processor idle, of two.
+    maxWorkers: "100%",
     setupFiles: [
       "test/support/seed.ts",
       ...(process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"]),
@@ -26,13 +44,14 @@ export default defineConfig({
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
     projects: [
-      project("unit", 0),
-      project("native", 0),
-      project("conformance", 1),
-      project("hostile", 2, { alone: true, timeout: 60_000 }),
-      project("kernel", 3, { alone: true }),
-      project("integration", 4, { alone: true, timeout: 120_000 }),
-      project("leak", 5, { alone: true, timeout: 120_000 }),
+      folder("unit", 0),
+      folder("native", 0),
+      folder("conformance", 1),
+      folder("hostile", 2, 60_000),
+      folder("kernel", 2, 60_000),
+      folder("integration", 2, 120_000),
+      project("alone", 3, { include: ALONE, timeout: 60_000, alone: true }),
+      project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 120_000, alone: true }),
     ],
   },
 });

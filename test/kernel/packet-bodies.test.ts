@@ -63,3 +63,18 @@ describe("a connection", () => {
     expect(links).toBeGreaterThan(1_000);
   }, 120_000);
 });
+
+describe("a client that trickles a long body", () => {
+  it("does not keep a backend busy, though it never stops", async () => {
+    const config = { ...EXCHANGE.config, timeouts: { stream: "1s", drain: "1s" } };
+    const run = await PacketRun.start("routed", 4, { config });
+    const began = performance.now();
+    // 50 bytes a second; the whole would take six hours.
+    const client = await run.fetch([{ up: MB }], { write: "10:200000" });
+    expect(client.responses).toBe(0);
+    expect(performance.now() - began).toBeLessThan(15_000);
+    const counters = await run.proxy.quietCounters();
+    expect(counters.links("resumed") + counters.links("idle")).toBe(1);
+    expect((await run.served())[0]!.received).toBeLessThan(1_000);
+  });
+});

@@ -212,7 +212,7 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);
   Link& link = links_[index];
-  link = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), 0, 0, now_ms_};
+  link = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), 0, 0, now_ms_, false};
   relate(c, b, link, terms);
   link.uploaded = record(link.client).seq_next;
   active_++;
@@ -356,7 +356,7 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
   const ls_record& c = record(link.client);
   const ls_record& b = record(link.backend);
   const uint32_t numbers = load(c.seq_next) + load(c.ack_seen) + load(b.seq_next) + load(b.ack_seen);
-  if (progressed(link, numbers, idle_ms)) {
+  if (!std::exchange(link.swept, true) || progressed(link, numbers, idle_ms)) {
     link.numbers = numbers;
     link.uploaded = c.seq_next;
     link.active_ms = now_ms_;

@@ -69,6 +69,7 @@ class Links final : public Splicer {
     uint32_t numbers = 0;   // all of them together; a probe moves none
     uint32_t uploaded = 0;  // the client's
     uint64_t active_ms = 0;
+    bool swept = false;  // before that the time is that of an earlier sweep
   };
   struct Candidate;
   struct Ring;

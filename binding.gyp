@@ -63,6 +63,7 @@
             "native/engine/packet/hooks.cc",
             "native/engine/packet/kernel.cc",
             "native/engine/packet/links.cc",
+            "native/engine/packet/neighbours.cc",
             "native/engine/packet/netlink.cc",
             "native/engine/packet/packet_engine.cc",
             "native/engine/packet/parked_sockets.cc",

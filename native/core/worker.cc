@@ -1,5 +1,7 @@
 #include "worker.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -133,6 +135,8 @@ uint32_t Worker::least_mss() const {
 }
 
 void Worker::listen(Fd fd, std::string name, CidrSet proxy_from) {
+  const SocketAddress address = SocketAddress::local_of(fd.get());
+  if (splicer_ && address.family() != AF_UNIX) splicer_->serve(address);
   listeners_.push_back(
       std::make_unique<Listener>(*this, std::move(fd), std::move(name), std::move(proxy_from)));
   listeners_.back()->limit_segments(least_mss());

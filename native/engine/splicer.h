@@ -70,6 +70,9 @@ class Splicer {
   Splicer& operator=(const Splicer&) = delete;
   virtual ~Splicer() = default;
 
+  // Clients that may be joined are accepted at this address.
+  virtual void serve(const SocketAddress& listener) = 0;
+
   // The segment size that a connection to a backend must not announce more than, so that it can be joined to this
   // client's; 0: any.
   virtual uint32_t upstream_mss(int client) = 0;

@@ -159,21 +159,30 @@ describe("two proxies on one host", () => {
     expect(counters.impossible).toEqual([]);
   });
 
-  it("work one behind the other", async () => {
-    const run = await PacketRun.start("routed", 4);
+  it.each([
+    ["routed", "connection"],
+    ["local", "connection"],
+    ["local", "exchange"],
+  ] as const)("work one behind the other between %s hosts, by %s", async (placement, forward) => {
+    const run = await PacketRun.start(placement, 4);
     const front = await PacketProxy.start(run.topology.proxy, {
       listen: withPort(run.topology.target, 8_081),
       backends: ["127.0.0.1:8080"],
       adminPort: 9_902,
+      config: { forward },
     });
-    const targets = [{ down: 4 * MB }, { up: 4 * MB }];
+    const targets = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? { down: 4 * MB } : { up: 4 * MB }));
     const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets);
-    expect(client).toMatchObject({ responses: 2, received: 4 * MB, wrongAt: -1, end: "fin" });
-    for (const proxy of [front, run.proxy]) {
-      const counters = await proxy.quietCounters();
-      expect([counters.links(), counters.fallbacks, counters.impossible]).toEqual([1, {}, []]);
-    }
-    await run.expectBackends(2, 4 * MB);
+    expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
+    // Only one of them splices: on lo, where they meet, there is one order for both.
+    const first = await front.quietCounters();
+    expect([first.links(), Object.keys(first.fallbacks)]).toEqual([0, ["chained"]]);
+    // It keeps its connection to the other one.
+    await front.stop();
+    const second = await run.proxy.quietCounters();
+    expect(second.links()).toBeGreaterThan(0);
+    expect([second.fallbacks, second.impossible]).toEqual([{}, []]);
+    await run.expectBackends(8, 16 * MB);
   });
 });
 

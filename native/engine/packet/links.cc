@@ -204,6 +204,7 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (const char* reason = examine(c)) return reason;
   if (const char* reason = examine(b)) return reason;
   if (!c.known && redirected(client.fd)) return "nat";
+  if (!b.known && routes_->leads_to_engine(b.parked.fit.interface, b.facts.remote)) return "chained";
   // What a backend says before it was asked answers nothing that passed.
   if (!b.known && backend.sent == 0 && b.unread != 0) return "early_data";
   if (const char* reason = misfit(c.parked.fit, b.parked.fit)) return reason;

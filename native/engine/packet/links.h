@@ -21,6 +21,10 @@ class Routes {
   virtual uint32_t mtu_to(const SocketAddress& to) = 0;
   // The word for the fallback when traffic between these must not be spliced, else nullptr.
   virtual const char* objection(uint32_t interface) = 0;
+  // Whether packets to an address by this interface come to a packet engine once more.
+  virtual bool leads_to_engine(uint32_t interface, const SocketAddress& to) = 0;
+  // Clients are accepted at this address.
+  virtual void serve(const SocketAddress& listener) = 0;
 };
 
 class Links final : public Splicer {
@@ -29,6 +33,7 @@ class Links final : public Splicer {
   Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uint32_t worker);
   ~Links() override;
 
+  void serve(const SocketAddress& listener) override { routes_->serve(listener); }
   uint32_t upstream_mss(int client) override;
   uint32_t path_mss(const SocketAddress& backend) override;
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,

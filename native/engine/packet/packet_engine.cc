@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "links.h"
+#include "neighbours.h"
 
 namespace longsplice::packet {
 
@@ -51,6 +52,12 @@ class WorkerRoutes final : public Routes {
     return interface == kLoopback && tracked_ ? "conntrack" : nullptr;
   }
 
+  void serve(const SocketAddress& listener) override { neighbours_.serve(listener.port()); }
+
+  bool leads_to_engine(uint32_t interface, const SocketAddress& to) override {
+    return interface == kLoopback && neighbours_.serves(to.port());
+  }
+
  private:
   // A second is short enough to notice a change, and long enough to cost nothing.
   void refresh() {
@@ -59,11 +66,13 @@ class WorkerRoutes final : public Routes {
     if (now.tv_sec == refreshed_) return;
     refreshed_ = now.tv_sec;
     netlink_.changed();
+    neighbours_.forget();
     tracked_ = tracks_connections();
   }
 
   std::shared_ptr<PacketEngine> engine_;
   Netlink netlink_;
+  Neighbours neighbours_;
   time_t refreshed_ = -1;
   bool tracked_ = false;
 };

@@ -9,7 +9,7 @@ namespace longsplice {
 
 namespace {
 
-// A shorter body is copied: that costs less than making a link and coming back (docs/packet-engine.md).
+// A shorter body is copied. Where a link begins to pay is still to be measured (docs/adr/0014).
 constexpr uint64_t kLeastLinkedBody = 128 * 1024;
 
 uint32_t budget_of(uint64_t bytes) {
@@ -94,8 +94,7 @@ bool Exchange::try_body_link() {
   // An answer before the end of its request: this process has to tell the client that it may stop.
   if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
-  if (!splicer.has_room(client_.stream().park(splicer), upstream_->stream().park(splicer), *up, *down))
-    return false;
+  if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
   body_link_refused_ = join(budget_of(*up), budget_of(*down)) != nullptr;
   if (body_link_refused_) return false;
   body_link_ = body_linked_ = true;

@@ -154,10 +154,9 @@ bool Links::park(Candidate& candidate) {
   return candidate.known || sockets_.park(candidate.socket.fd, candidate.facts, candidate.parked);
 }
 
-bool Links::has_room(const Socket& client, const Socket& backend, uint64_t from_client,
-                     uint64_t from_backend) const {
+bool Links::has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const {
   Room at_client{}, at_backend{};
-  if (!read_room(client.fd, at_client) || !read_room(backend.fd, at_backend)) return false;
+  if (!read_room(client, at_client) || !read_room(backend, at_backend)) return false;
   const auto fits = [](uint64_t to_come, const Room& source, const Room& sink) {
     return std::min<uint64_t>(to_come, source.announced) <= sink.free;
   };

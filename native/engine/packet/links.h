@@ -38,8 +38,7 @@ class Links final : public Splicer {
   uint32_t path_mss(const SocketAddress& backend) override;
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
-  bool has_room(const Socket& client, const Socket& backend, uint64_t from_client,
-                uint64_t from_backend) const override;
+  bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Totals totals(LinkId id) const override;

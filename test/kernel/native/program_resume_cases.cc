@@ -161,16 +161,22 @@ void not_while_something_is_under_way(Rig& rig, Report& report) {
   report.equal("events", rig.events().size(), size_t{0});
 }
 
-void late(Rig& rig, Report& report) {
-  Link link(rig, report);
-  limit(link.client, kAsked);
-  converse(rig, link);
+// The client's next request, when the backend has closed behind its answer.
+Segment after_fin_of_backend(Rig& rig, Link& link) {
   Segment fin = link.from_backend();
   fin.flags |= kFin;
   link.arrive(link.backend, fin);
   rig.counted();
   Segment in = next_request(link);
   in.ack += 1;
+  return in;
+}
+
+void late(Rig& rig, Report& report) {
+  Link link(rig, report);
+  limit(link.client, kAsked);
+  converse(rig, link);
+  Segment in = after_fin_of_backend(rig, link);
   expect_refused(rig, link, report, in);
   const std::vector<ls_event> events = rig.events();
   report.equal("events", events.size(), size_t{1});
@@ -198,13 +204,8 @@ void second_fin(Rig& rig, Report& report) {
   Link link(rig, report);
   limit(link.client, kAsked);
   converse(rig, link);
-  Segment first = link.from_backend();
-  first.flags |= kFin;
-  link.arrive(link.backend, first);
-  rig.counted();
-  Segment in = next_request(link);
+  Segment in = after_fin_of_backend(rig, link);
   in.payload.clear();
-  in.ack += 1;
   in.flags = kAck | kFin;
   link.expect_spliced(link.client, in, spliced(in, link.client, link.backend));
 }

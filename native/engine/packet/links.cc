@@ -170,7 +170,8 @@ Links::Half Links::half_of(const Candidate& candidate, std::optional<uint32_t> b
   const ls_record& r = sockets_.record(candidate.parked.record);
   const uint32_t first = candidate.parked.first_rcv + static_cast<uint32_t>(candidate.socket.received);
   const uint32_t unread = std::min(candidate.unread, budget.value_or(UINT32_MAX));
-  return {candidate.parked.record, candidate.socket.fd, unread, first + r.adv_in + candidate.unread - unread};
+  const uint32_t kept = candidate.unread - unread;
+  return {candidate.parked.record, candidate.socket.fd, unread, first + r.adv_in + kept, kept};
 }
 
 // What is read from the client from here on begins where the pending bytes end at the backend, and the other way round.
@@ -305,10 +306,31 @@ bool Links::take_back(LinkId id) {
   return true;
 }
 
+// A backend that may send nothing past us had begun to answer when its link was made, and not all of it was in the queue
+// by then. Its stack has received it, so the numbers have to, or that stack throws away what it is told from here on.
+void Links::keep_early_answer(Link& link) {
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  uint32_t unread = 0;
+  if (b.budget_end != link.backend.begin || !read_unread(link.backend.fd, unread)) return;
+  const uint32_t more = unread - link.backend.kept;
+  if (more == 0) return;
+  link.backend.kept = unread;
+  link.backend.begin += more;
+  b.local_rcv += more;
+  b.link_rcv += more;
+  b.seq_next += more;
+  b.budget_end += more;
+  b.delta_seq -= more;
+  c.delta_ack += more;
+  b.local_acked = b.local_snd - 1;
+}
+
 void Links::pause_client(LinkId id) {
   ls_record& c = record(at(id).client);
   ls_record& b = record(at(id).backend);
   if (!hold(c, b)) return;
+  keep_early_answer(at(id));
   if (after(c.budget_end, c.seq_next)) c.budget_end = c.seq_next;
   let_go(c, b, LS_LINKED);
 }

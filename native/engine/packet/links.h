@@ -64,6 +64,7 @@ class Links final : public Splicer {
     int fd = -1;
     uint32_t unread = 0;  // bytes of the link that are in the socket's queue from before it
     uint32_t begin = 0;   // real number of the first byte of the link
+    uint32_t kept = 0;    // bytes in the queue that are not the link's, because they are beyond the budget
   };
   struct Link {
     Owner* owner = nullptr;  // nullptr: there is no link
@@ -86,6 +87,7 @@ class Links final : public Splicer {
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   void relay(Half& from, const Half& to, uint32_t bytes);
+  void keep_early_answer(Link& link);
   void leave_link(Link& link);
   void on_event(const ls_event& event);
   void sweep(Link& link, uint64_t idle_ms);

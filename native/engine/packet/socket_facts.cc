@@ -83,6 +83,8 @@ void copy_address(__be32 to[4], in_port_t& port, const SocketAddress& address) {
 
 bool read_unacked(int fd, uint32_t& bytes) { return queued(fd, SIOCOUTQ, bytes); }
 
+bool read_unread(int fd, uint32_t& bytes) { return queued(fd, SIOCINQ, bytes); }
+
 bool read_facts(int fd, SocketFacts& facts) {
   facts.local = SocketAddress::local_of(fd);
   facts.remote = SocketAddress::peer_of(fd);

@@ -42,6 +42,8 @@ struct Room {
 bool read_room(int fd, Room& room);
 // Bytes that the remote end has not acknowledged.
 bool read_unacked(int fd, uint32_t& bytes);
+// Bytes that wait to be read.
+bool read_unread(int fd, uint32_t& bytes);
 // The next close() sends nothing.
 void close_silently_later(int fd);
 // Whether close() ends the connection by RST.

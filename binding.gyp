@@ -21,6 +21,7 @@
         "native/core/exchange_head.cc",
         "native/core/exchange_link.cc",
         "native/core/exchange_select.cc",
+        "native/core/exchange_verdict.cc",
         "native/core/field_summary.cc",
         "native/core/forwarding.cc",
         "native/core/head_writer.cc",
@@ -36,6 +37,7 @@
         "native/core/stream.cc",
         "native/core/timers.cc",
         "native/core/upstream.cc",
+        "native/core/verdicts.cc",
         "native/core/worker.cc",
         "native/engine/copy/copy_engine.cc"
       ],
@@ -62,13 +64,15 @@
             "native/engine/packet/guardian.cc",
             "native/engine/packet/hooks.cc",
             "native/engine/packet/kernel.cc",
+            "native/engine/packet/link_verdicts.cc",
             "native/engine/packet/links.cc",
             "native/engine/packet/neighbours.cc",
             "native/engine/packet/netlink.cc",
             "native/engine/packet/packet_engine.cc",
             "native/engine/packet/parked_sockets.cc",
             "native/engine/packet/rtnetlink.cc",
-            "native/engine/packet/socket_facts.cc"
+            "native/engine/packet/socket_facts.cc",
+            "native/engine/packet/verdicts.cc"
           ],
           "libraries": ["-lbpf"],
           "actions": [{
@@ -77,13 +81,15 @@
               "native/bpf/embed.cjs",
               "native/bpf/splice.bpf.c",
               "native/bpf/include/abi.h",
+              "native/bpf/include/head.bpf.h",
               "native/bpf/include/icmp.bpf.h",
               "native/bpf/include/link.bpf.h",
               "native/bpf/include/packet.bpf.h",
               "native/bpf/include/resume.bpf.h",
               "native/bpf/include/rewrite.bpf.h",
               "native/bpf/include/stack.bpf.h",
-              "native/bpf/include/state.bpf.h"
+              "native/bpf/include/state.bpf.h",
+              "native/bpf/include/verdict.bpf.h"
             ],
             "outputs": ["<(INTERMEDIATE_DIR)/splice_bpf.cc"],
             "process_outputs_as_sources": 1,

@@ -48,6 +48,10 @@ Pool read_pool(JsReader& reader, const Napi::Object& from) {
   pool.policy = reader.number(from, "policy");
   pool.needed_headers = reader.texts(from, "neededHeaders");
   pool.wants_done = reader.boolean(from, "wantsDone");
+  const std::string choice = reader.text(from, "choosesBy");
+  pool.choice = choice == "load"     ? Pool::Choice::by_load
+                : choice == "target" ? Pool::Choice::by_target
+                                     : Pool::Choice::by_request;
   const std::string proxy_protocol = reader.text(from, "proxyProtocol");
   pool.proxy_protocol = proxy_protocol == "v1"   ? ProxyProtocol::v1
                         : proxy_protocol == "v2" ? ProxyProtocol::v2
@@ -131,6 +135,7 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   snapshot->access_log = access_log == "json"       ? AccessLogFormat::json
                          : access_log == "combined" ? AccessLogFormat::combined
                                                     : AccessLogFormat::off;
+  snapshot->generation = reader.number(from, "generation");
   if (!reader.error().empty()) return nullptr;
   return snapshot;
 }

@@ -231,6 +231,15 @@ void Downstream::close_if_quiet(uint64_t quiet_ms) {
   if (worker_.poller().now() - quiet_since_ >= quiet_ms) close();
 }
 
+void Downstream::recall_link() {
+  if (exchange_) exchange_->recall_link();
+}
+
+void Downstream::leave_lost_backend() {
+  if (!exchange_ || !exchange_->leave_lost_backend()) return;
+  drive();
+}
+
 void Downstream::decided(int32_t slot) {
   exchange_->decided(slot);
   drive();

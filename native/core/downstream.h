@@ -32,6 +32,9 @@ class Downstream final : public Pollable, public Timer {
   void close();
   // For draining: closes when no exchange is under way and nothing came for `quiet_ms`.
   void close_if_quiet(uint64_t quiet_ms);
+  // See Exchange.
+  void recall_link();
+  void leave_lost_backend();
 
   void decided(int32_t slot);
   // The head of the queue asks for a place again; false when there still is none.
@@ -49,6 +52,9 @@ class Downstream final : public Pollable, public Timer {
   uint16_t client_port() const { return client_port_; }
   // An exchange is over already.
   bool served() const { return served_; }
+  // The client has sent requests without waiting for responses.
+  bool pipelines() const { return pipelines_; }
+  void note_pipelining() { pipelines_ = true; }
 
   enum class After : uint8_t {
     keep_alive,
@@ -83,6 +89,7 @@ class Downstream final : public Pollable, public Timer {
   State state_ = State::accepted;
   bool linger_ = false;
   bool served_ = false;
+  bool pipelines_ = false;
   bool awaits_proxy_header_ = false;
   bool flushing_ = false;  // the last answer is not taken by the client yet
 };

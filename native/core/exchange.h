@@ -51,6 +51,11 @@ class Exchange : private Splicer::Owner {
   // exchange_link.cc
   // For draining: ends a link on which nothing happened for so long. False when there is no such link.
   bool close_quiet_link(uint64_t quiet_ms);
+  // exchange_verdict.cc
+  // The next request of a link comes to user space.
+  void recall_link();
+  // Ends a link whose backend is down.
+  bool leave_lost_backend();
 
   // The client has a part of a response or tunnel whose end it can see from the connection only.
   bool response_ends_with_connection() const {
@@ -76,6 +81,7 @@ class Exchange : private Splicer::Owner {
   void wait_for_place();
   void leave_queue();
   const Backend* find_backend(uint32_t slot) const;
+  void note_place();
   bool connect();
   Upstream* open_upstream();
   bool may_reuse() const;
@@ -100,20 +106,37 @@ class Exchange : private Splicer::Owner {
   void note_request_progress(uint64_t bytes);
 
   // exchange_link.cc
-  void plan_link();
-  const char* link_obstacle() const;
+  enum class Link : uint8_t { none, body, tunnel, judged };
   void count_fallback(const char* reason);
-  const char* join(std::optional<uint32_t> client_budget, std::optional<uint32_t> backend_budget);
-  bool try_link();
+  const char* join(Link kind, const Splicer::Terms& terms);
   bool try_body_link();
+  bool try_tunnel_link();
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
   bool go_on_after_link();
   void account_body_link(const Splicer::Totals& totals);
+  void account_link();
   void leave_link();
   void cut_link();
   void link_ended(Splicer::End end) override;
   void budget_spent() override;
+
+  // exchange_verdict.cc
+  void plan_link();
+  const char* link_obstacle() const;
+  bool is_plain() const;
+  bool try_link();
+  bool take_late_bytes();
+  bool step_judged();
+  void go_on_after_verdicts();
+  void adopt(const Splicer::Standing& standing);
+  void adopt_head();
+  void await_response();
+  void give_client_back(Downstream::After after);
+  void judged_link_ended(Splicer::End end);
+  void backend_closed(const Splicer::Standing& standing);
+  void request_passed(const Splicer::Passed& passed) override;
+  void log_passed(const Splicer::Passed& passed);
 
   // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
   static constexpr uint32_t kClientClosedRequest = 499;
@@ -124,7 +147,18 @@ class Exchange : private Splicer::Owner {
   void answer(uint32_t status, std::string_view detail);
   void finish();
   void over(Downstream::After after);
+  // What is counted, logged and told to policies of a request that is over.
+  struct Outcome {
+    uint32_t route;
+    uint32_t status;
+    bool ok;
+    uint64_t started_ns, decided_ns, ended_ns;
+    uint64_t head_us;
+    uint64_t bytes;
+    std::string_view method, target, protocol, referer, user_agent, engine, forward;
+  };
   void record(uint32_t status);
+  void report(const Outcome& outcome);
   void release_place();
   TemplateValues template_values();
   std::string_view id();  // made when it is first asked for
@@ -186,6 +220,8 @@ class Exchange : private Splicer::Owner {
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
   uint64_t link_bytes_ = 0;  // to the client, past this process
+  uint64_t accounted_to_client_ = 0;  // of the link, in the counters
+  uint64_t accounted_to_backend_ = 0;
   Splicer::LinkId link_ = 0;
   // Of the link's bytes, what may still come this way, and what did.
   struct Relayed {
@@ -197,11 +233,11 @@ class Exchange : private Splicer::Owner {
   // What came with the packet at which a link returned, while it was being looked for bytes to relay.
   Buffer late_from_client_;
   Buffer late_from_backend_;
-  bool wants_link_ = false;  // for good
-  bool linked_ = false;
-  bool body_link_ = false;    // ... for a body
-  bool body_linked_ = false;  // once
-  bool body_link_refused_ = false;
+  bool wants_link_ = false;  // of which requests are judged
+  bool link_refused_ = false;  // for the body or the tunnel
+  Link linked_ = Link::none;
+  Link carried_ = Link::none;  // at any time
+  size_t unread_response_ = 0;  // bytes in the backend's input that nobody has looked at
   uint64_t upstream_idle_ms_ = 0;
   uint64_t request_progress_ = 0;  // bytes since the timer was last armed
   bool replayable_ = true;

@@ -58,6 +58,7 @@ void Upstream::check_connect() {
 void Upstream::become_idle(uint64_t limit_ms) {
   exchange_ = nullptr;
   reused_ = true;
+  idle_limit_ms_ = limit_ms;
   input_.release();
   // A body that was read to its exact length leaves it open whether something follows.
   const bool quiet = !stream_.readable() || stream_.quiet();

@@ -71,8 +71,34 @@ Worker::~Worker() { close(); }
 // Once a second, and at once when the first link stands: it is by the sweep that the splicer knows the time.
 void Worker::sweep() {
   if (!splicer_ || !splicer_->busy() || sweeper_->armed()) return;
-  splicer_->sweep(poller_.now(), snapshot_->timeouts.stream);
+  if (backend_states() != backend_states_) {
+    publish_verdicts();
+    const std::vector<Downstream*> all(connections_.begin(), connections_.end());
+    for (Downstream* connection : all) connection->leave_lost_backend();
+  }
+  const Timeouts& timeouts = snapshot_->timeouts;
+  splicer_->sweep(poller_.now(), {timeouts.idle, timeouts.response, timeouts.stream});
   poller_.arm(*sweeper_, kSweepMs);
+}
+
+// A number that is another one when a backend may be chosen that might not before, or the other way round.
+uint64_t Worker::backend_states() const {
+  uint64_t states = 0;
+  for (const Pool& pool : snapshot_->pools) {
+    for (const Backend& backend : pool.backends) {
+      const auto eligible = static_cast<uint64_t>(load_.get(backend.slot, LoadField::eligible));
+      const auto weight = static_cast<uint64_t>(load_.get(backend.slot, LoadField::weight));
+      states = states * 0x9E3779B97F4A7C15u + (eligible << 32 | weight);
+    }
+  }
+  return states;
+}
+
+void Worker::publish_verdicts() {
+  if (!splicer_) return;
+  backend_states_ = backend_states();
+  verdicts_ = Verdicts(*snapshot_, backend_states_);
+  splicer_->publish(verdicts_.table());
 }
 
 void Worker::turn() { poller_.turn(after_round_); }
@@ -117,6 +143,7 @@ void Worker::apply(SnapshotPtr snapshot) {
     }
   }
   snapshot_ = std::move(snapshot);
+  publish_verdicts();
   const uint32_t mss = least_mss();
   for (const auto& listener : listeners_) listener->limit_segments(mss);
 }
@@ -146,6 +173,7 @@ void Worker::drain() {
   if (draining_) return;
   draining_ = true;
   for (const auto& listener : listeners_) listener->stop();
+  for (Downstream* connection : connections_) connection->recall_link();
   poller_.wake();
 }
 

@@ -24,6 +24,7 @@
 #include "snapshot.h"
 #include "stats.h"
 #include "stream.h"
+#include "verdicts.h"
 
 namespace longsplice {
 
@@ -59,6 +60,7 @@ class Worker {
   Splicer* splicer() { return splicer_.get(); }
   HeldStreams& held() { return held_; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
+  const Verdicts& verdicts() const { return verdicts_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   bool draining() const { return draining_; }
   char* scratch() { return scratch_.get(); }
@@ -90,6 +92,8 @@ class Worker {
   class Sweeper;
   void sweep();
   uint32_t least_mss() const;
+  uint64_t backend_states() const;
+  void publish_verdicts();
   void after_round();
   void start_ticker();
   void serve_queues();
@@ -103,6 +107,8 @@ class Worker {
   HeldStreams held_;
   std::unique_ptr<char[]> scratch_;
   SnapshotPtr snapshot_;
+  Verdicts verdicts_;
+  uint64_t backend_states_ = 0;
   Stats stats_;
   AccessLog access_log_;
   Poller poller_;

@@ -48,6 +48,8 @@ export interface NativePool {
   readonly policy: number;
   readonly neededHeaders: readonly string[];
   readonly wantsDone: boolean;
+  /** What a choice among its backends depends on. */
+  readonly choosesBy: "load" | "target" | "request";
   /** Which PROXY header its backends are sent. */
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly backends: readonly NativeBackend[];
@@ -80,6 +82,8 @@ export interface NativeSnapshot {
     readonly forwarded: boolean;
   };
   readonly accessLog: "off" | "json" | "combined";
+  /** Of the configuration. */
+  readonly generation: number;
 }
 
 /** A histogram of seconds; `counts` has one more entry than `bounds`. */

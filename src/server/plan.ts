@@ -43,6 +43,7 @@ export function planWorkers(
       limits: config.limits,
       forwarding: planForwarding(config),
       accessLog: config.accessLog,
+      generation,
     },
     pools: planned,
     plugins: config.policies,
@@ -70,5 +71,5 @@ function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: Resolv
     const where = resolved.get(address) ?? { host: "", port: 0, path: "" };
     return { slot, id: names.backendId(name, address), name: address, originalDestination, ...where };
   });
-  return { name, proxyProtocol, backends, specs: pool.policy, candidates };
+  return { name, proxyProtocol, backends, specs: pool.policy, candidates, countsPlaces: pool.maxConnections > 0 };
 }

@@ -61,6 +61,13 @@ bool Exchange::idempotent() const {
   return std::ranges::find(kMethods, method()) != kMethods.end();
 }
 
+// The one that moved the bodies, or some of their bytes.
+const char* Exchange::engine_name() const {
+  if (backend_ == nullptr) return "";
+  if (wants_link_ || body_linked_) return "packet";
+  return request_body_.moved().piped + response_body_.moved().piped > 0 ? "pipe" : "copy";
+}
+
 std::string_view Exchange::id() {
   if (id_.front() == '\0') id_ = worker_.next_request_id();
   return {id_.data(), id_.size()};
@@ -217,7 +224,8 @@ void Exchange::timed_out() {
   if (tunnel_ || response_started_) return client_gone();
   if (request_body_.complete()) return upstream_failed(Failure::response_timeout);
   // The request did not end in time: the client's fault, unless the backend would not take it.
-  if (upstream_->stream().blocked()) return upstream_failed(Failure::response_timeout);
+  if (upstream_->stream().blocked() || request_body_.holds_bytes())
+    return upstream_failed(Failure::response_timeout);
   answer(408, "the request body did not arrive in time");
 }
 
@@ -231,6 +239,9 @@ void Exchange::record(uint32_t status) {
   const bool routed = route_ != UINT32_MAX;
   const uint32_t backend = backend_ != nullptr ? backend_->id : RequestKey::kNoBackend;
   stats.requests[{routed ? snapshot_->route_ids[route_] : RequestKey::kNoRoute, backend, status}]++;
+  for (const BodyPump* body : {&request_body_, &response_body_}) {
+    if (body->fallback() != nullptr) stats.pipe_fallbacks[body->fallback()]++;
+  }
   stats.request_seconds.observe(static_cast<double>(end - started_ns_) * 1e-9);
   if (pool_ != nullptr && backend_ != nullptr && pool_->wants_done) {
     worker_.host().exchange_done({
@@ -265,9 +276,7 @@ void Exchange::record(uint32_t status) {
                   .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
                   .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
                   .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
-                  .engine = backend_ == nullptr           ? ""
-                            : wants_link_ || body_linked_ ? "packet"
-                                                          : worker_.engine().name(),
+                  .engine = engine_name(),
                   .forward = backend_ == nullptr ? ""
                              : wants_link_       ? "connection"
                                                  : "exchange",

@@ -158,13 +158,8 @@ bool Exchange::step_linked() {
 
 // What a body's link carried, and what of it this process had to relay.
 void Exchange::account_body_link(const Splicer::Totals& totals) {
-  request_body_.skip(totals.from_client);
-  response_body_.skip(totals.from_backend);
-  const uint64_t up = totals.from_client - up_.bytes, down = totals.from_backend - down_.bytes;
-  accounted_upstream_ += up;
-  accounted_downstream_ += down;
-  worker_.stats().packet_bytes_upstream += up;
-  worker_.stats().packet_bytes_downstream += down;
+  request_body_.skip(totals.from_client - up_.bytes, up_.bytes);
+  response_body_.skip(totals.from_backend - down_.bytes, down_.bytes);
 }
 
 void Exchange::leave_link() {
@@ -177,8 +172,8 @@ void Exchange::leave_link() {
   }
   status_ = totals.status;
   link_bytes_ = totals.to_client;
-  worker_.stats().packet_bytes_downstream += totals.to_client;
-  worker_.stats().packet_bytes_upstream += totals.to_backend;
+  worker_.stats().downstream.linked += totals.to_client;
+  worker_.stats().upstream.linked += totals.to_backend;
 }
 
 // True when both sockets speak for themselves again. False: something is under way.

@@ -40,6 +40,7 @@ describe("clients within the limit of sockets", () => {
       candidates: new Int32Array(17),
       idSeed: 1n,
       engine: "copy",
+      pipeFrom: 1,
       worker: 0,
       onSelect: () => -1,
       onDone: () => {},

@@ -1,0 +1,146 @@
+/** What is particular to the pipe engine: which bodies it takes, where its pipes end, and what happens without one. */
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { ok, pattern, request, response } from "../support/build.js";
+import { startRawOrigin } from "../support/fixtures.js";
+import { limitFds } from "../support/hostile-process.js";
+import { readRequest, readResponse } from "../support/message.js";
+import { openFds } from "../support/process-info.js";
+import { type RunningProxy, startProxy } from "../support/proxy.js";
+import { eventually } from "../support/wait.js";
+import type { Wire } from "../support/wire.js";
+
+const KB = 1024;
+/** As many pipes as a process has at most. */
+const PIPES = 64;
+/** More than the sockets of both connections hold. */
+const STUCK = pattern(8_000_000);
+
+const defaults = { pipeFrom: "128KiB" };
+const moved = async (proxy: RunningProxy) => {
+  const metrics = await proxy.metrics();
+  const by = (engine: string) => metrics.sum("longsplice_forwarded_bytes_total", { engine });
+  return { copy: by("copy"), pipe: by("pipe") };
+};
+const fallbacks = async (proxy: RunningProxy, reason: string) =>
+  (await proxy.metrics()).sum("longsplice_engine_fallback_total", { from: "pipe", to: "copy", reason });
+
+async function ask(client: Wire, path: string): Promise<Buffer> {
+  await client.send(request(`GET ${path} HTTP/1.1`));
+  return (await readResponse(client)).body;
+}
+
+/** An origin that answers with as many bytes as the path says, the head in a piece of its own. */
+async function startSizedOrigin() {
+  const origin = await startRawOrigin();
+  origin.script(async (wire) => {
+    for (;;) {
+      const { target } = await readRequest(wire);
+      const body = pattern(Number(target.slice(1)));
+      await wire.send(response("200 OK", { headers: [`content-length: ${body.length}`] }));
+      await wire.send(body);
+    }
+  });
+  return origin;
+}
+
+it("leaves small bodies to copying, and says in the access log who moved each", async () => {
+  const origin = await startSizedOrigin();
+  const proxy = await startProxy({
+    engine: "pipe",
+    backends: [origin.address],
+    config: { ...defaults, accessLog: "json" },
+  });
+  const client = await proxy.connect();
+  const sizes = [100 * KB, 127 * KB, 4000 * KB, 5 * KB];
+  for (const size of sizes) expect((await ask(client, `/${size}`)).equals(pattern(size))).toBe(true);
+  const lines = () => proxy.logs.filter(({ target }) => target !== undefined);
+  await eventually("all lines of the access log", () => lines().length === sizes.length);
+  expect(lines().map(({ engine, bytes }) => [engine, bytes])).toEqual(
+    sizes.map((size) => [size >= 128 * KB ? "pipe" : "copy", size]),
+  );
+  const { copy, pipe } = await moved(proxy);
+  expect(copy + pipe).toBe(sizes.reduce((sum, size) => sum + size));
+  // The end of a body, where little is left, is copied.
+  expect(pipe).toBeGreaterThan(3000 * KB);
+});
+
+it("takes requests of unknown end, too, once they turn out to be long", async () => {
+  const origin = await startRawOrigin();
+  origin.script(async (wire) => {
+    await wire.readHead();
+    await wire.send(
+      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n",
+      "hello",
+    );
+    await wire.send(await wire.readExactly(4_000_000));
+  });
+  const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
+  const client = await proxy.connect();
+  await client.send(request("GET / HTTP/1.1", { headers: ["connection: upgrade", "upgrade: echo"] }));
+  expect((await readResponse(client)).status).toBe(101);
+  expect((await client.readExactly(5)).toString()).toBe("hello");
+  expect((await moved(proxy)).pipe).toBe(0);
+  const sent = client.send(pattern(4_000_000));
+  expect((await client.readExactly(4_000_000)).equals(pattern(4_000_000))).toBe(true);
+  await sent;
+  expect((await moved(proxy)).pipe).toBeGreaterThan(1_000_000);
+});
+
+it("has so many pipes for clients that do not read, copies for the others, and loses nothing", async () => {
+  const origin = await startRawOrigin();
+  origin.answer(ok(STUCK));
+  const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
+  const clients: Wire[] = [];
+  for (let i = 0; i < PIPES + 6; i++) {
+    const client = await proxy.connect();
+    client.pause();
+    await client.send(request());
+    clients.push(client);
+  }
+  const fds = 2 * clients.length + 2 * PIPES;
+  await eventually("all pipes to hold bytes", () => openFds(proxy.pid) > fds, 20_000);
+  for (const client of clients) {
+    client.patience = 20_000;
+    client.resume();
+    expect((await readResponse(client)).body.equals(STUCK)).toBe(true);
+    client.reset();
+  }
+  expect(await fallbacks(proxy, "pool")).toBe(6);
+  await proxy.stop();
+}, 60_000);
+
+it("copies where the process has no descriptors for a pipe", async () => {
+  const origin = await startSizedOrigin();
+  const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
+  const client = await proxy.connect();
+  await ask(client, "/100");
+  limitFds(proxy.pid, openFds(proxy.pid));
+  expect((await ask(client, "/2000000")).equals(pattern(2_000_000))).toBe(true);
+  limitFds(proxy.pid, openFds(proxy.pid) + 16);
+  expect(await moved(proxy)).toEqual({ copy: 2_000_100, pipe: 0 });
+  expect(await fallbacks(proxy, "descriptors")).toBe(1);
+});
+
+it("closes the pipe of a client that leaves in the middle, and lives on", async () => {
+  const origin = await startRawOrigin();
+  origin.answer(ok(STUCK));
+  const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
+  const status = readFileSync(`/proc/${proxy.pid}/status`, "latin1");
+  const ignored = BigInt(`0x${/^SigIgn:\s*(\w+)$/m.exec(status)![1]}`);
+  // Bit 12 is signal 13, SIGPIPE: splice(2) raises it for a connection that is gone.
+  expect((ignored >> 12n) & 1n).toBe(1n);
+  await moved(proxy);
+  const before = openFds(proxy.pid);
+  for (let i = 0; i < 20; i++) {
+    const client = await proxy.connect();
+    client.pause();
+    await client.send(request());
+    const piped = (await moved(proxy)).pipe;
+    await eventually("bytes in a pipe", async () => (await moved(proxy)).pipe > piped);
+    client.reset();
+  }
+  // One pipe is kept for the next body.
+  await eventually("the end of all pipes but one", () => openFds(proxy.pid) <= before + 2);
+  await proxy.stop();
+});

@@ -1,6 +1,9 @@
 /** What is particular to the pipe engine: which bodies it takes, where its pipes end, and what happens without one. */
-import { readFileSync } from "node:fs";
-import { expect, it } from "vitest";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import http from "node:http";
+import { join } from "node:path";
+import { Agent, request as undiciRequest } from "undici";
+import { expect, it, onTestFinished } from "vitest";
 import { ok, pattern, request, response } from "../support/build.js";
 import { startRawOrigin } from "../support/fixtures.js";
 import { limitFds } from "../support/hostile-process.js";
@@ -24,6 +27,8 @@ const moved = async (proxy: RunningProxy) => {
 };
 const fallbacks = async (proxy: RunningProxy, reason: string) =>
   (await proxy.metrics()).sum("longsplice_engine_fallback_total", { from: "pipe", to: "copy", reason });
+
+const requests = async (proxy: RunningProxy) => (await proxy.metrics()).sum("longsplice_requests_total");
 
 async function ask(client: Wire, path: string): Promise<Buffer> {
   await client.send(request(`GET ${path} HTTP/1.1`));
@@ -87,10 +92,52 @@ it("takes requests of unknown end, too, once they turn out to be long", async ()
   expect((await moved(proxy)).pipe).toBeGreaterThan(1_000_000);
 });
 
+it("takes Unix sockets on both sides", async () => {
+  const folder = mkdtempSync("/tmp/longsplice-test-");
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [front, back] = [join(folder, "front"), join(folder, "back")];
+  const origin = http.createServer((incoming, answer) => {
+    answer.setHeader("content-length", incoming.headers["content-length"]!);
+    incoming.pipe(answer);
+  });
+  await new Promise<void>((resolve) => origin.listen(back, resolve));
+  onTestFinished(() => void origin.close());
+  const pools = { main: { backends: [{ address: `unix:${back}` }] } };
+  const proxy = await startProxy({
+    engine: "pipe",
+    config: { ...defaults, listeners: [{ address: `unix:${front}` }], routes: [{ pool: "main" }], pools },
+  });
+  const dispatcher = new Agent({ connect: { socketPath: front } });
+  onTestFinished(() => dispatcher.destroy());
+  for (const size of [3_000_000, 3_000_001]) {
+    const body = pattern(size);
+    const answer = await undiciRequest("http://test.example/", { dispatcher, method: "POST", body });
+    expect(Buffer.from(await answer.body.bytes()).equals(body)).toBe(true);
+  }
+  expect((await moved(proxy)).pipe).toBeGreaterThan(6_000_000);
+});
+
+it("blames the backend when what it does not take waits in a pipe", async () => {
+  const origin = await startRawOrigin();
+  origin.script(async (wire) => {
+    await wire.readHead();
+    wire.pause();
+  });
+  const config = { ...defaults, timeouts: { stream: "700ms" } };
+  const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config });
+  const client = await proxy.connect();
+  await client.send(request("POST / HTTP/1.1", { headers: [`content-length: ${2 * STUCK.length}`] }));
+  const sending = client.send(STUCK);
+  expect((await readResponse(client)).status).toBe(504);
+  client.reset();
+  await sending;
+});
+
 it("has so many pipes for clients that do not read, copies for the others, and loses nothing", async () => {
   const origin = await startRawOrigin();
   origin.answer(ok(STUCK));
   const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
+  const before = openFds(proxy.pid);
   const clients: Wire[] = [];
   for (let i = 0; i < PIPES + 6; i++) {
     const client = await proxy.connect();
@@ -98,14 +145,16 @@ it("has so many pipes for clients that do not read, copies for the others, and l
     await client.send(request());
     clients.push(client);
   }
-  const fds = 2 * clients.length + 2 * PIPES;
-  await eventually("all pipes to hold bytes", () => openFds(proxy.pid) > fds, 20_000);
+  const fds = before + 2 * clients.length + 2 * PIPES;
+  await eventually("all pipes to hold bytes", () => openFds(proxy.pid) === fds, 20_000);
   for (const client of clients) {
     client.patience = 20_000;
     client.resume();
     expect((await readResponse(client)).body.equals(STUCK)).toBe(true);
     client.reset();
   }
+  // A body is counted when its exchange is over, which may be a moment after its last byte is here.
+  await eventually("the last exchange", async () => (await requests(proxy)) === clients.length);
   expect(await fallbacks(proxy, "pool")).toBe(6);
   await proxy.stop();
 }, 60_000);
@@ -118,6 +167,7 @@ it("copies where the process has no descriptors for a pipe", async () => {
   limitFds(proxy.pid, openFds(proxy.pid));
   expect((await ask(client, "/2000000")).equals(pattern(2_000_000))).toBe(true);
   limitFds(proxy.pid, openFds(proxy.pid) + 16);
+  await eventually("both exchanges", async () => (await requests(proxy)) === 2);
   expect(await moved(proxy)).toEqual({ copy: 2_000_100, pipe: 0 });
   expect(await fallbacks(proxy, "descriptors")).toBe(1);
 });
@@ -133,10 +183,10 @@ it("closes the pipe of a client that leaves in the middle, and lives on", async 
   await moved(proxy);
   const before = openFds(proxy.pid);
   for (let i = 0; i < 20; i++) {
+    const piped = (await moved(proxy)).pipe;
     const client = await proxy.connect();
     client.pause();
     await client.send(request());
-    const piped = (await moved(proxy)).pipe;
     await eventually("bytes in a pipe", async () => (await moved(proxy)).pipe > piped);
     client.reset();
   }

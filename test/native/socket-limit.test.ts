@@ -26,6 +26,14 @@ const nothing = {
   accessLog: "off" as const,
 };
 
+it("gives pipes no more than an eighth of the descriptors", () => {
+  addon.setSocketLimit(15);
+  expect(addon.probePipeEngine()).toBe("pool");
+  addon.setSocketLimit(16);
+  expect(addon.probePipeEngine()).toBeNull();
+  addon.setSocketLimit(UNLIMITED);
+});
+
 describe("clients within the limit of sockets", () => {
   let worker: InstanceType<typeof addon.Worker>;
   let port: number;

@@ -29,8 +29,11 @@ export function useProxy(engine: EngineName, options: () => Omit<ProxyOptions, "
   // Runs before the origins' own `afterEach`, which are declared earlier: nothing may be under way when they reset.
   afterEach(() => proxy.disconnect());
   afterAll(async () => {
-    await expectEngineWorked(proxy, engine);
-    await proxy.stop();
+    try {
+      await expectEngineWorked(proxy, engine);
+    } finally {
+      await proxy.stop();
+    }
   });
   return proxy;
 }

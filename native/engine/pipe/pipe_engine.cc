@@ -34,9 +34,8 @@ bool empty_pipe(Stream& sink, Passage& passage, bool& failed) {
 }  // namespace
 
 MoveResult PipeEngine::move(Stream& source, Stream& sink, Passage& passage) {
-  if (!passage.pipe && (!worth_a_pipe(passage) || !provide_pipe(passage))) {
-    return lesser_->move(source, sink, passage);
-  }
+  const bool by_pipe = passage.pipe || (source.readable() && worth_a_pipe(passage) && provide_pipe(passage));
+  if (!by_pipe) return lesser_->move(source, sink, passage);
   const MoveResult result = splice(source, sink, passage);
   if (passage.pipe->held() == 0) spare_ = std::move(passage.pipe);
   return result;

@@ -155,7 +155,10 @@ it("has so many pipes for clients that do not read, copies for the others, and l
   }
   // A body is counted when its exchange is over, which may be a moment after its last byte is here.
   await eventually("the last exchange", async () => (await requests(proxy)) === clients.length);
-  expect(await fallbacks(proxy, "pool")).toBe(6);
+  // More than those without a pipe at the end: one that became empty for a moment may have gone to another body.
+  const without = await fallbacks(proxy, "pool");
+  expect(without).toBeGreaterThanOrEqual(clients.length - PIPES);
+  expect(without).toBeLessThan(clients.length);
   await proxy.stop();
 }, 60_000);
 

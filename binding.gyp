@@ -31,6 +31,7 @@
         "native/core/listener.cc",
         "native/core/llhttp_abi.cc",
         "native/core/message_head.cc",
+        "native/core/pipe.cc",
         "native/core/poller.cc",
         "native/core/proxy_protocol.cc",
         "native/core/router.cc",
@@ -39,7 +40,8 @@
         "native/core/upstream.cc",
         "native/core/verdicts.cc",
         "native/core/worker.cc",
-        "native/engine/copy/copy_engine.cc"
+        "native/engine/copy/copy_engine.cc",
+        "native/engine/pipe/pipe_engine.cc"
       ],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=c++17"],

@@ -4,7 +4,15 @@ import type { TopologyName } from "./topology.js";
 export const bodySizes = [0, 128, 16_384, 1_048_576] as const;
 /** `longsplice` forwards each exchange and copies; `splice` is longsplice with the packet engine. */
 export const targetNames = ["direct", "splice", "longsplice", "haproxy", "nginx"] as const;
-export const scenarioNames = ["workers", "idle", "decision", "accesslog", "links", "link-setup"] as const;
+export const scenarioNames = [
+  "workers",
+  "idle",
+  "decision",
+  "accesslog",
+  "pipe",
+  "links",
+  "link-setup",
+] as const;
 /** Scenarios that are about the packet engine. */
 export const packetScenarios: readonly ScenarioName[] = ["links", "link-setup"];
 

@@ -39,6 +39,8 @@ export interface TargetOptions {
   readonly connections?: number;
   readonly policy?: string;
   readonly accessLog?: "off" | "json";
+  /** Has bodies go through pipes from so many bytes on, instead of being copied. */
+  readonly pipeFrom?: string;
   /** A file descriptor for what the program writes to its standard output. */
   readonly stdout?: number;
 }
@@ -156,6 +158,8 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
     policy: options.policy ?? "round-robin",
     accessLog: options.accessLog ?? "off",
     ...values,
+    pipeFrom: [],
+    ...(options.pipeFrom === undefined ? {} : { engine: "pipe", pipeFrom: [options.pipeFrom] }),
   });
   const isReady = (pid: number) =>
     listens(pid, port) && (template !== longsplice.template || existsSync(admin));

@@ -11,6 +11,7 @@ import { runDecision } from "./decision.js";
 import { runIdle } from "./idle.js";
 import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
 import { linksSteps, runLinks } from "./links.js";
+import { pipeSteps, runPipe } from "./pipe.js";
 import { restRounds } from "./resident.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 import { runWorkers } from "./workers.js";
@@ -23,6 +24,7 @@ const scenarios: Record<
   idle: { run: runIdle, steps: (rounds) => 3 * restRounds(rounds) },
   decision: { run: runDecision, steps: () => 4 },
   accesslog: { run: runAccessLog, steps: (rounds) => 2 * rounds },
+  pipe: { run: runPipe, steps: pipeSteps },
   links: { run: runLinks, steps: linksSteps },
   "link-setup": { run: runLinkSetup, steps: linkSetupSteps },
 };

@@ -10,7 +10,7 @@ import { type RunningServer, startServer } from "../processes.js";
 import { median, ratio } from "../stats.js";
 import { startOrigin, startTarget } from "../targets.js";
 import { openTopology, type Topology } from "../topology.js";
-import { loadOnce } from "./pair.js";
+import { loadOnce, smallAnswers } from "./pair.js";
 import {
   connectionsWithin,
   costOf,
@@ -106,7 +106,9 @@ async function measure(
   for (let pair = 0; pair < pairs; pair++) {
     for (const index of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
       progress.step(`${busy} busy links ${index === 0 ? "alone" : "among idle ones"}, ${label}`);
-      rounds[index].push(await loadOnce(plan.seconds, entrants[index], busy));
+      rounds[index].push(
+        await loadOnce(plan.seconds, entrants[index], { ...smallAnswers, connections: busy }),
+      );
     }
   }
   const active = metricValue(await readMetrics(crowd.target.admin), "longsplice_links_active");

@@ -4,9 +4,14 @@ import { type LoadShape, measureOnce, type Round } from "../measure.js";
 import { startOrigin, startTarget, type Target, type TargetOptions } from "../targets.js";
 import type { ScenarioContext } from "./scenario.js";
 
-const connections = 64;
-/** Bytes of each answer. */
-const size = 128;
+/** What clients ask for, with keep-alive. */
+export interface Load {
+  readonly connections: number;
+  /** Bytes of each answer. */
+  readonly size: number;
+}
+
+export const smallAnswers: Load = { connections: 64, size: 128 };
 
 export interface Pair {
   readonly first: readonly Round[];
@@ -27,6 +32,7 @@ export async function measurePair(
   context: ScenarioContext,
   settings: readonly [Setting, Setting],
   afterRound: (target: Target, setting: Setting, round: Round) => void | Promise<void> = () => {},
+  load: Load = smallAnswers,
 ): Promise<Pair> {
   const { topology, plan, folder } = context;
   const origin = await startOrigin("native", topology, folder);
@@ -41,7 +47,7 @@ export async function measurePair(
       const [target, setting] = [targets[index], settings[index]];
       if (target === undefined) continue;
       context.progress.step(`${setting.label}, round ${number + 1} of ${plan.rounds}`);
-      const round = await loadOnce(plan.seconds, { topology, target, origin });
+      const round = await loadOnce(plan.seconds, { topology, target, origin }, load);
       await afterRound(target, setting, round);
       rounds[index].push(round);
     }
@@ -52,9 +58,13 @@ export async function measurePair(
   return { first: rounds[0], second: rounds[1], failed };
 }
 
-/** A warm-up and a measurement with keep-alive. */
-export async function loadOnce(seconds: number, entrant: Entrant, busy = connections): Promise<Round> {
-  const shape: LoadShape = { load: "wrk", connections: busy, mode: "keep-alive", seconds };
+/** A warm-up and a measurement. */
+export async function loadOnce(
+  seconds: number,
+  entrant: Entrant,
+  { connections, size }: Load = smallAnswers,
+): Promise<Round> {
+  const shape: LoadShape = { load: "wrk", connections, mode: "keep-alive", seconds };
   const warmUp = await measureOnce(entrant, { ...shape, seconds: 1 }, size);
   return warmUp.failed === null ? measureOnce(entrant, shape, size) : warmUp;
 }

@@ -7,6 +7,7 @@
 #include "../core/http_parser.h"
 #include "../core/load_table.h"
 #include "../core/router.h"
+#include "../engine/pipe/pipe_engine.h"
 #include "snapshot_reader.h"
 
 namespace longsplice {
@@ -116,12 +117,19 @@ Napi::Object load_layout(Napi::Env env) {
   return layout;
 }
 
+// probePipeEngine() -> why no byte can go from one socket through a pipe to another, or null.
+Napi::Value probe_pipe_engine(const Napi::CallbackInfo& info) {
+  const char* obstacle = pipe_obstacle();
+  return obstacle == nullptr ? info.Env().Null() : Napi::String::New(info.Env(), obstacle);
+}
+
 }  // namespace
 
 void export_probes(Napi::Env env, Napi::Object exports) {
   exports["regexError"] = Napi::Function::New<regex_error>(env, "regexError");
   exports["matchRoute"] = Napi::Function::New<match_route>(env, "matchRoute");
   exports["parseHead"] = Napi::Function::New<parse_head>(env, "parseHead");
+  exports["probePipeEngine"] = Napi::Function::New<probe_pipe_engine>(env, "probePipeEngine");
   exports["stateNames"] = state_names(env);
   exports["loadLayout"] = load_layout(env);
 }

@@ -5,6 +5,7 @@
 
 #include "../core/listener.h"
 #include "../engine/copy/copy_engine.h"
+#include "../engine/pipe/pipe_engine.h"
 #include "packet_binding.h"
 #include "snapshot_reader.h"
 
@@ -22,6 +23,19 @@ Napi::Object histogram_to_js(Napi::Env env, const Histogram<N>& histogram) {
   object["counts"] = counts;
   object["sum"] = histogram.sum;
   return object;
+}
+
+Napi::Object counts_to_js(Napi::Env env, const std::map<std::string_view, uint64_t>& counts) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [name, count] : counts) object[std::string(name)] = static_cast<double>(count);
+  return object;
+}
+
+std::unique_ptr<Engine> make_engine(const Napi::Object& options) {
+  auto copy = std::make_unique<CopyEngine>();
+  if (options.Get("engine").ToString().Utf8Value() != "pipe") return copy;
+  const int64_t least = options.Get("pipeFrom").ToNumber().Int64Value();
+  return std::make_unique<PipeEngine>(static_cast<uint64_t>(std::max<int64_t>(least, 1)), std::move(copy));
 }
 
 }  // namespace
@@ -82,7 +96,7 @@ WorkerBinding::WorkerBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   if (options.Get("engine").ToString().Utf8Value() == "packet") {
     splicer = packet_splicer(options.Get("worker").ToNumber().Uint32Value());
   }
-  worker_ = std::make_unique<Worker>(*this, table, std::make_unique<CopyEngine>(), std::move(splicer), seed);
+  worker_ = std::make_unique<Worker>(*this, table, make_engine(options), std::move(splicer), seed);
   start_polling();
 }
 
@@ -228,11 +242,12 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   Napi::Object result = Napi::Object::New(env);
   result["requests"] = requests;
   result["listeners"] = listeners;
-  result["engine"] = worker_->engine().name();
-  result["bytesDownstream"] = static_cast<double>(stats.bytes_downstream);
-  result["bytesUpstream"] = static_cast<double>(stats.bytes_upstream);
-  result["packetBytesDownstream"] = static_cast<double>(stats.packet_bytes_downstream);
-  result["packetBytesUpstream"] = static_cast<double>(stats.packet_bytes_upstream);
+  result["copyBytesDownstream"] = static_cast<double>(stats.downstream.copied);
+  result["copyBytesUpstream"] = static_cast<double>(stats.upstream.copied);
+  result["pipeBytesDownstream"] = static_cast<double>(stats.downstream.piped);
+  result["pipeBytesUpstream"] = static_cast<double>(stats.upstream.piped);
+  result["packetBytesDownstream"] = static_cast<double>(stats.downstream.linked);
+  result["packetBytesUpstream"] = static_cast<double>(stats.upstream.linked);
   Napi::Object links = Napi::Object::New(env);
   const Splicer* splicer = worker_->splicer();
   links["active"] = static_cast<double>(splicer != nullptr ? splicer->active() : 0);
@@ -246,11 +261,8 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   links["resumed"] = static_cast<double>(stats.links_resumed);
   links["idle"] = static_cast<double>(stats.links_idle);
   result["links"] = links;
-  Napi::Object fallbacks = Napi::Object::New(env);
-  for (const auto& [reason, count] : stats.fallbacks) {
-    fallbacks[std::string(reason)] = static_cast<double>(count);
-  }
-  result["fallbacks"] = fallbacks;
+  result["packetFallbacks"] = counts_to_js(env, stats.fallbacks);
+  result["pipeFallbacks"] = counts_to_js(env, stats.pipe_fallbacks);
   result["retries"] = static_cast<double>(stats.retries);
   result["idleUpstream"] = static_cast<double>(worker_->idle_set().size());
   result["requestSeconds"] = histogram_to_js(env, stats.request_seconds);

@@ -31,38 +31,39 @@ void BodyPump::start(BodyFraming framing, uint64_t length, bool rechunk, HttpPar
                      const HeaderEdits* edits) {
   framing_ = framing;
   rechunk_ = rechunk;
-  remaining_ = framing == BodyFraming::until_close ? Engine::kUntilClose : length;
+  passage_.remaining = framing == BodyFraming::until_close ? Passage::kUntilClose : length;
+  passage_.pipe.reset();
   parser_ = parser;
   edits_ = edits;
   complete_ = framing == BodyFraming::none;
-  bytes_ = consumed_ = 0;
 }
 
 BodyPump::Status BodyPump::feed(std::string_view data, Stream& sink, size_t& used) {
   used = 0;
   if (complete_) return Status::complete;
   if (framing_ == BodyFraming::chunked) return feed_chunked(data, sink, used);
-  used = std::min<uint64_t>(data.size(), remaining_);
+  used = std::min<uint64_t>(data.size(), passage_.remaining);
   pieces().clear();
   if (used > 0) pieces().push_back(data.substr(0, used));
-  bytes_ += used;
-  if (remaining_ != Engine::kUntilClose) remaining_ -= used;
+  passage_.moved.copied += used;
+  if (passage_.remaining != Passage::kUntilClose) passage_.remaining -= used;
   if (!send_pieces(sink)) return Status::sink_failed;
-  complete_ = remaining_ == 0;
+  complete_ = passage_.remaining == 0;
   return complete_ ? Status::complete : Status::source_empty;
 }
 
 std::optional<uint64_t> BodyPump::to_come() const {
   if (complete_) return 0;
-  return framing_ == BodyFraming::length && !rechunk_ ? std::optional(remaining_) : std::nullopt;
+  return framing_ == BodyFraming::length && !rechunk_ ? std::optional(passage_.remaining) : std::nullopt;
 }
 
-void BodyPump::skip(uint64_t bytes) {
-  bytes_ += bytes;
-  consumed_ += bytes;
+void BodyPump::skip(uint64_t linked, uint64_t relayed) {
+  passage_.moved.linked += linked;
+  passage_.moved.copied += relayed;
+  consumed_ += linked + relayed;
   if (complete_) return;
-  remaining_ -= bytes;
-  complete_ = remaining_ == 0;
+  passage_.remaining -= linked + relayed;
+  complete_ = passage_.remaining == 0;
 }
 
 BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, size_t& used) {
@@ -70,7 +71,7 @@ BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, siz
   const ParseStatus status = parser_->parse_chunked(data, pieces(), used);
   // Nothing of a piece with bad framing goes on, and never the end: so the receiver cannot take the body for whole.
   if (status == ParseStatus::error) return Status::malformed;
-  for (const std::string_view piece : pieces()) bytes_ += piece.size();
+  for (const std::string_view piece : pieces()) passage_.moved.copied += piece.size();
   if (!send_pieces(sink)) return Status::sink_failed;
   if (status == ParseStatus::need_more) return Status::source_empty;
   complete_ = true;
@@ -80,9 +81,9 @@ BodyPump::Status BodyPump::feed_chunked(std::string_view data, Stream& sink, siz
 BodyPump::Status BodyPump::run(Stream& source, Buffer& surplus, Stream& sink, Engine& engine) {
   if (complete_) return Status::complete;
   if (framing_ == BodyFraming::chunked || rechunk_) return run_in_pieces(source, surplus, sink);
-  const uint64_t before = bytes_;
-  const MoveResult result = engine.move(source, sink, remaining_, bytes_);
-  consumed_ += bytes_ - before;
+  const uint64_t before = passage_.taken();
+  const MoveResult result = engine.move(source, sink, passage_);
+  consumed_ += passage_.taken() - before;
   switch (result) {
     case MoveResult::done:
       complete_ = true;

@@ -43,13 +43,18 @@ class BodyPump {
 
   // How many bytes are still to come, where the framing tells.
   std::optional<uint64_t> to_come() const;
-  // So many of them went another way.
-  void skip(uint64_t bytes);
+  // So many of them went past this process, and so many were copied elsewhere.
+  void skip(uint64_t linked, uint64_t relayed);
 
   bool complete() const { return complete_; }
   BodyFraming framing() const { return framing_; }
-  // Bytes of body content so far.
-  uint64_t bytes() const { return bytes_; }
+  // Bytes of body content that were given to a sink, since this object was made.
+  const ByteCount& moved() const { return passage_.moved; }
+  uint64_t bytes() const { return passage_.moved.total(); }
+  // Bytes that were taken off the source wait for the sink elsewhere than in its output.
+  bool holds_bytes() const { return passage_.pipe != nullptr; }
+  // Why bytes were copied that another engine should have carried; or nullptr.
+  const char* fallback() const { return passage_.fallback; }
   // Bytes that `run` took off the source, chunk framing included.
   uint64_t consumed() const { return consumed_; }
 
@@ -64,8 +69,7 @@ class BodyPump {
   BodyFraming framing_ = BodyFraming::none;
   bool rechunk_ = false;
   bool complete_ = true;
-  uint64_t remaining_ = 0;
-  uint64_t bytes_ = 0;
+  Passage passage_;
   uint64_t consumed_ = 0;
   HttpParser* parser_ = nullptr;
   const HeaderEdits* edits_ = nullptr;

@@ -160,6 +160,7 @@ class Exchange : private Splicer::Owner {
   void record(uint32_t status);
   void report(const Outcome& outcome);
   void release_place();
+  const char* engine_name() const;
   TemplateValues template_values();
   std::string_view id();  // made when it is first asked for
   std::string_view method() const;
@@ -215,8 +216,8 @@ class Exchange : private Splicer::Owner {
   uint64_t sent_ns_ = 0;  // or when the backend was chosen, which is next to nothing before that
   uint64_t response_head_ns_ = 0;
   uint64_t ended_ns_ = 0;  // set when the response came in one piece: then no other clock needs to be read
-  uint64_t accounted_upstream_ = 0;
-  uint64_t accounted_downstream_ = 0;
+  ByteCount accounted_upstream_;
+  ByteCount accounted_downstream_;
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
   uint64_t link_bytes_ = 0;  // to the client, past this process

@@ -61,6 +61,13 @@ bool Exchange::idempotent() const {
   return std::ranges::find(kMethods, method()) != kMethods.end();
 }
 
+// The one that moved the bodies, or some of their bytes.
+const char* Exchange::engine_name() const {
+  if (backend_ == nullptr) return "";
+  if (carried_ != Link::none) return "packet";
+  return request_body_.moved().piped + response_body_.moved().piped > 0 ? "pipe" : "copy";
+}
+
 std::string_view Exchange::id() {
   if (id_.front() == '\0') id_ = worker_.next_request_id();
   return {id_.data(), id_.size()};
@@ -217,7 +224,8 @@ void Exchange::timed_out() {
   if (tunnel_ || response_started_) return client_gone();
   if (request_body_.complete()) return upstream_failed(Failure::response_timeout);
   // The request did not end in time: the client's fault, unless the backend would not take it.
-  if (upstream_->stream().blocked()) return upstream_failed(Failure::response_timeout);
+  if (upstream_->stream().blocked() || request_body_.holds_bytes())
+    return upstream_failed(Failure::response_timeout);
   answer(408, "the request body did not arrive in time");
 }
 
@@ -230,7 +238,7 @@ void Exchange::record(uint32_t status) {
     const HeaderField* found = head_complete_ && logged ? request_.find(name) : nullptr;
     return found != nullptr ? request_.value(*found) : std::string_view();
   };
-  const bool past = carried_ != Link::none;
+  const bool joined = carried_ == Link::judged || carried_ == Link::tunnel;
   report({
       .route = route_,
       .status = status,
@@ -247,8 +255,8 @@ void Exchange::record(uint32_t status) {
                                         : "HTTP/1.1",
       .referer = field("referer"),
       .user_agent = field("user-agent"),
-      .engine = past ? "packet" : worker_.engine().name(),
-      .forward = past && carried_ != Link::body ? "connection" : "exchange",
+      .engine = engine_name(),
+      .forward = joined ? "connection" : "exchange",
   });
 }
 
@@ -259,6 +267,9 @@ void Exchange::report(const Outcome& outcome) {
   const uint32_t backend = chosen ? backend_->id : RequestKey::kNoBackend;
   const uint32_t route = routed ? snapshot_->route_ids[outcome.route] : RequestKey::kNoRoute;
   stats.requests[{route, backend, outcome.status}]++;
+  for (const BodyPump* body : {&request_body_, &response_body_}) {
+    if (body->fallback() != nullptr) stats.pipe_fallbacks[body->fallback()]++;
+  }
   stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
   if (pool_ != nullptr && chosen && pool_->wants_done) {
     worker_.host().exchange_done({

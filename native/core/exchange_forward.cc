@@ -26,7 +26,6 @@ void Exchange::start_request() {
   if (wants_link_ && try_link()) return;
   write_proxy_protocol(upstream_->stream().output());
   write_request_head(upstream_->stream().output());
-  accounted_upstream_ = 0;
   size_t used = 0;
   const BodyPump::Status status =
       request_body_.feed(request_bytes_.view().substr(request_.length), upstream_->stream(), used);
@@ -315,10 +314,14 @@ void Exchange::write_response_head(Buffer& out, const FieldSummary& fields, Body
 }
 
 void Exchange::account_bytes() {
-  Stats& stats = worker_.stats();
-  stats.bytes_upstream += request_body_.bytes() - std::exchange(accounted_upstream_, request_body_.bytes());
-  stats.bytes_downstream +=
-      response_body_.bytes() - std::exchange(accounted_downstream_, response_body_.bytes());
+  const auto account = [](ByteCount& total, ByteCount& accounted, const ByteCount& moved) {
+    total.copied += moved.copied - accounted.copied;
+    total.piped += moved.piped - accounted.piped;
+    total.linked += moved.linked - accounted.linked;
+    accounted = moved;
+  };
+  account(worker_.stats().upstream, accounted_upstream_, request_body_.moved());
+  account(worker_.stats().downstream, accounted_downstream_, response_body_.moved());
 }
 
 // A client that trickles its body must not keep a backend busy for ever: until the backend answers, only this many bytes

@@ -130,21 +130,16 @@ bool Exchange::step_linked() {
 
 // What a body's link carried, and what of it this process had to relay.
 void Exchange::account_body_link(const Splicer::Totals& totals) {
-  request_body_.skip(totals.from_client);
-  response_body_.skip(totals.from_backend);
-  const uint64_t up = totals.from_client - up_.bytes, down = totals.from_backend - down_.bytes;
-  accounted_upstream_ += up;
-  accounted_downstream_ += down;
-  worker_.stats().packet_bytes_upstream += up;
-  worker_.stats().packet_bytes_downstream += down;
+  request_body_.skip(totals.from_client - up_.bytes, up_.bytes);
+  response_body_.skip(totals.from_backend - down_.bytes, down_.bytes);
 }
 
 // TCP payload that went past this process since it was last accounted for.
 void Exchange::account_link() {
   const Splicer::Totals totals = worker_.splicer()->totals(link_);
   Stats& stats = worker_.stats();
-  stats.packet_bytes_downstream += totals.to_client - std::exchange(accounted_to_client_, totals.to_client);
-  stats.packet_bytes_upstream += totals.to_backend - std::exchange(accounted_to_backend_, totals.to_backend);
+  stats.downstream.linked += totals.to_client - std::exchange(accounted_to_client_, totals.to_client);
+  stats.upstream.linked += totals.to_backend - std::exchange(accounted_to_backend_, totals.to_backend);
 }
 
 void Exchange::leave_link() {

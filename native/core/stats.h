@@ -7,6 +7,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "../engine/engine.h"
+
 namespace longsplice {
 
 // Counts observations (seconds) in fixed buckets; the last bucket takes what exceeds every bound.
@@ -48,19 +50,18 @@ struct Stats {
       {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
   Histogram<12> decision_seconds{
       {0.0000005, 0.000001, 0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.0005, 0.001, 0.01, 0.1}};
-  uint64_t bytes_downstream = 0;  // body bytes towards clients
-  uint64_t bytes_upstream = 0;    // body bytes towards backends
+  ByteCount downstream;  // bytes of bodies, and whatever links for good carried, towards clients
+  ByteCount upstream;    // ... and towards backends
   uint64_t retries = 0;
-  // What links carried past this process.
-  uint64_t packet_bytes_downstream = 0;
-  uint64_t packet_bytes_upstream = 0;
   uint64_t links_finished = 0;
   uint64_t links_reset = 0;
   uint64_t links_idle = 0;
   uint64_t links_cut = 0;      // ended by this process: it drains, or stops
   uint64_t links_resumed = 0;  // their sockets speak for themselves again
-  std::map<std::string_view, uint64_t>
-      fallbacks;  // by reason: connections that were to be linked, and were not
+  // By reason: connections that were to be linked, and were not.
+  std::map<std::string_view, uint64_t> fallbacks;
+  // By reason: bodies that were to go through a pipe, and did not all the way.
+  std::map<std::string_view, uint64_t> pipe_fallbacks;
 };
 
 }  // namespace longsplice

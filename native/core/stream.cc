@@ -1,5 +1,6 @@
 #include "stream.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -85,6 +86,46 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
   if (errno == EINTR) return receive(to, room, received);
   broken_ = true;
   return Read::failed;
+}
+
+Stream::Read Stream::splice_into(int pipe, size_t room, size_t& received) {
+  if (!readable_) return Read::would_block;
+  const ssize_t count = ::splice(fd_.get(), nullptr, pipe, nullptr, room, SPLICE_F_NONBLOCK);
+  if (count > 0) {
+    received = static_cast<size_t>(count);
+    received_ += received;
+    return Read::data;
+  }
+  if (count == 0) {
+    peer_closed_ = true;
+    return Read::closed;
+  }
+  if (errno == EAGAIN) {
+    readable_ = false;
+    return Read::would_block;
+  }
+  if (errno == EINTR) return splice_into(pipe, room, received);
+  broken_ = true;
+  return Read::failed;
+}
+
+// splice(2) has no MSG_NOSIGNAL: a connection that is gone raises SIGPIPE. Node ignores it from its start on
+// (PlatformInit in its node.cc), for all threads; so EPIPE is all that is heard of it.
+bool Stream::splice_from(int pipe, size_t count, size_t& sent) {
+  if (!writable_) return true;
+  const ssize_t result = ::splice(pipe, nullptr, fd_.get(), nullptr, count, SPLICE_F_NONBLOCK);
+  if (result > 0) {
+    sent = static_cast<size_t>(result);
+    sent_ += sent;
+    return true;
+  }
+  if (result < 0 && errno == EAGAIN) {
+    writable_ = false;
+    return true;
+  }
+  if (result < 0 && errno == EINTR) return splice_from(pipe, count, sent);
+  broken_ = true;
+  return false;
 }
 
 Stream::Read Stream::peek() {

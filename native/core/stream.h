@@ -50,6 +50,13 @@ class Stream {
   // Receives at most `room` bytes; the count is in `received` when the result is `data`.
   Read receive(char* to, size_t room, size_t& received);
 
+  // Receives into a pipe, which must be empty: otherwise would_block could mean either. A short count does not mean that
+  // the socket is empty.
+  Read splice_into(int pipe, size_t room, size_t& received);
+  // Sends bytes that a pipe holds, behind all output; `sent` is 0 when the kernel takes none for now. False when the
+  // connection is gone.
+  bool splice_from(int pipe, size_t count, size_t& sent);
+
   // Bytes that are to leave before any other; nothing is sent yet, so that a head and the body after it share a
   // system call (and a packet).
   Buffer& output() { return output_; }

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+
+#include "../core/pipe.h"
 
 namespace longsplice {
 
@@ -18,20 +21,36 @@ enum class MoveResult : uint8_t {
   sink_failed,
 };
 
-class Engine {
- public:
+// Bytes that were given to a sink, by who moved them.
+struct ByteCount {
+  uint64_t copied = 0;
+  uint64_t piped = 0;
+  uint64_t linked = 0;  // past this process
+  uint64_t total() const { return copied + piped + linked; }
+};
+
+// Bytes on their way in one direction: what is still to be taken off the source, and what became of those that were.
+struct Passage {
   static constexpr uint64_t kUntilClose = UINT64_MAX;
 
+  uint64_t remaining = 0;  // kUntilClose: all there are
+  ByteCount moved;
+  std::unique_ptr<Pipe> pipe;      // while it holds bytes
+  uint64_t copy_until = 0;         // a pipe is not worth it before so many bytes were copied
+  const char* fallback = nullptr;  // why bytes were copied that a pipe should have carried, in one word
+
+  uint64_t taken() const { return moved.total() + (pipe ? pipe->held() : 0); }
+};
+
+class Engine {
+ public:
   Engine() = default;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   virtual ~Engine() = default;
 
-  // The word for logs and metrics.
-  virtual const char* name() const = 0;
-
-  // Moves up to `remaining` bytes (kUntilClose: all there are) and subtracts them from it; adds them to `moved`.
-  virtual MoveResult move(Stream& source, Stream& sink, uint64_t& remaining, uint64_t& moved) = 0;
+  // Moves what it can. It reports an end of the source when all that came before has been given to the sink.
+  virtual MoveResult move(Stream& source, Stream& sink, Passage& passage) = 0;
 };
 
 }  // namespace longsplice

@@ -14,6 +14,7 @@
 
 #include "../core/worker.h"
 #include "../engine/copy/copy_engine.h"
+#include "../engine/pipe/pipe_engine.h"
 #include "exchange_checks.h"
 #include "fuzz.h"
 
@@ -25,6 +26,7 @@ enum Flag : uint8_t {
   kBackendsClose = 2,   // after their last byte
   kBackendsSpeakFirst = 4,
   kClientAborts = 8,  // as soon as the first byte of an answer is there
+  kByPipe = 16,       // the pipe engine carries the bodies, whatever their size
 };
 
 constexpr uint32_t kBackends = 2;
@@ -76,10 +78,10 @@ SocketAddress socket_path(const std::string& directory, const char* name) {
   return *address;
 }
 
-// A worker with its listener, and the backends' listener; made once for the process.
+// A worker with its listener, and the backends' listener; made once for each engine.
 class World {
  public:
-  World() {
+  explicit World(std::unique_ptr<Engine> engine) {
     // scripts/fuzz removes it again, also after a crash.
     const char* given = std::getenv("TMPDIR");
     std::string directory = std::string(given != nullptr ? given : "/tmp") + "/world-XXXXXX";
@@ -90,8 +92,8 @@ class World {
     for (uint32_t slot = 0; slot < kBackends; slot++) {
       load_[slot * kLoadRowFields + static_cast<uint32_t>(LoadField::eligible)] = 1;
     }
-    worker_ = std::make_unique<Worker>(host_, LoadTable(load_.data(), kBackends),
-                                       std::make_unique<CopyEngine>(), nullptr, 1);
+    worker_ =
+        std::make_unique<Worker>(host_, LoadTable(load_.data(), kBackends), std::move(engine), nullptr, 1);
     worker_->apply(make_snapshot(back));
     worker_->listen(open_listener(front_, 64), "front", {});
   }
@@ -125,9 +127,10 @@ class World {
   std::unique_ptr<Worker> worker_;
 };
 
-World& world() {
-  static World instance;
-  return instance;
+World& world_of(uint8_t flags) {
+  static World copying(std::make_unique<CopyEngine>());
+  static World piping(std::make_unique<PipeEngine>(1, std::make_unique<CopyEngine>()));
+  return (flags & kByPipe) != 0 ? piping : copying;
 }
 
 // One end of a connection, played by the input.
@@ -195,8 +198,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 class Play {
  public:
   Play(uint8_t flags, uint8_t seed, std::string_view script)
-      : flags_(flags), cuts_(seed), parts_(split(script, '\x1d')) {
-    client_.fd = world().connect();
+      : world_(world_of(flags)), flags_(flags), cuts_(seed), parts_(split(script, '\x1d')) {
+    client_.fd = world_.connect();
     client_.to_send = parts_.front();
   }
 
@@ -215,9 +218,9 @@ class Play {
       ::shutdown(client_.fd.get(), SHUT_WR);
       progress = client_.finished = true;
     }
-    world().turn();
+    world_.turn();
     progress |= step_backends();
-    world().turn();
+    world_.turn();
     progress |= client_.receive();
     if ((flags_ & kClientAborts) != 0 && !client_.received.empty()) client_.fd.reset();
     return progress;
@@ -238,7 +241,7 @@ class Play {
   }
 
   bool accept() {
-    Fd fd = world().accept_backend();
+    Fd fd = world_.accept_backend();
     if (!fd) return false;
     Peer backend;
     backend.fd = std::move(fd);
@@ -258,13 +261,14 @@ class Play {
   void end() {
     client_.fd.reset();
     for (Peer& backend : backends_) backend.fd.reset();
-    for (int round = 0; round < 64 && !world().quiet(); round++) {
-      world().turn();
-      while (world().accept_backend()) continue;
+    for (int round = 0; round < 64 && !world_.quiet(); round++) {
+      world_.turn();
+      while (world_.accept_backend()) continue;
     }
-    require(world().quiet(), "when everyone has left, no connection and no exchange is left");
+    require(world_.quiet(), "when everyone has left, no connection and no exchange is left");
   }
 
+  World& world_;
   uint8_t flags_;
   Cuts cuts_;
   std::vector<std::string_view> parts_;

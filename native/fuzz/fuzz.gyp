@@ -3,7 +3,7 @@
   "targets": [
     {
       "target_name": "fuzz",
-      "sources": ["<!@(ls native/core/*.cc native/engine/copy/*.cc native/fuzz/*.cc)"],
+      "sources": ["<!@(ls native/core/*.cc native/engine/copy/*.cc native/engine/pipe/*.cc native/fuzz/*.cc)"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
       "cflags!": ["-O3"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=c++17"],

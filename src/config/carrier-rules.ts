@@ -67,8 +67,8 @@ function askedAt(routes: readonly ConnectionRoute[]): Path[] {
 }
 
 function engineRules(engine: unknown): Issue[] {
-  if (engine !== "pipe" && engine !== "sockmap") return [];
-  const message = `the engine ${engine} is not in this version, expected auto, copy or packet`;
+  if (engine !== "sockmap") return [];
+  const message = "the engine sockmap is not in this version, expected auto, copy, pipe or packet";
   return [issue(["engine"], "LS_CONFIG_NOT_BUILT", message)];
 }
 

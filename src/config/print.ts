@@ -18,6 +18,7 @@ export function printConfig(config: Config): string {
       timeouts: Object.fromEntries(
         Object.entries(config.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
       ),
+      pipeFrom: formatSize(config.pipeFrom),
       limits: { ...config.limits, headerBytes: formatSize(config.limits.headerBytes) },
     },
     { aliasDuplicateObjects: false, lineWidth: 0 },

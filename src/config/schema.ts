@@ -178,6 +178,7 @@ export const configSchema = z.strictObject({
   forwarded: forwarded.nullable().default(null),
   workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
   engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),
+  pipeFrom: size(1, 2 ** 40).prefault("128KiB"),
   interfaces: parsed(listOf(text(parseInterface), 1), interfaceSetting).default("auto"),
   forward: forwardMode.default("auto"),
   accessLog: z.enum(["off", "json", "combined"]).default("off"),

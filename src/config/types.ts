@@ -21,6 +21,8 @@ export interface Config {
   readonly forwarded: Readonly<NonNullable<ConfigFile["forwarded"]>> | null;
   readonly workers: number;
   readonly engine: EngineSetting;
+  /** The least bytes of a body that `engine: pipe` moves through a pipe. */
+  readonly pipeFrom: number;
   /** Where the packet engine attaches. */
   readonly interfaces: Interfaces;
   /** For routes that do not say. */

@@ -23,7 +23,9 @@ export interface DataPlaneOptions {
   /** The largest `limits.headerBytes` that will be applied. */
   readonly headerBytes: number;
   /** `packet` needs an open packet engine. */
-  readonly engine: "copy" | "packet";
+  readonly engine: "copy" | "pipe" | "packet";
+  /** Bodies from this size on are for the pipe engine. */
+  readonly pipeFrom: number;
   /** Number of the worker, from 0. */
   readonly worker: number;
 }
@@ -40,7 +42,7 @@ export class DataPlane {
   private readonly headIndex = new Int32Array(HEAD_INDEX_CELLS);
 
   /** @throws LongspliceError as `loadAddon` does */
-  constructor({ load, headerBytes, engine, worker }: DataPlaneOptions, hooks: DataPlaneHooks) {
+  constructor({ load, headerBytes, engine, pipeFrom, worker }: DataPlaneOptions, hooks: DataPlaneHooks) {
     // A head's parts are never longer than the head; the client's address comes on top.
     this.headBytes = Buffer.alloc(headerBytes + 64);
     this.head = new HeadView(this.headBytes, this.headIndex);
@@ -51,6 +53,7 @@ export class DataPlane {
       headIndex: this.headIndex,
       candidates,
       engine,
+      pipeFrom,
       worker,
       idSeed: randomBytes(8).readBigUInt64LE(),
       onSelect: () => hooks.select(this.head, candidates),

@@ -30,5 +30,6 @@ export {
   packetCounters,
   refreshPacketEngine,
 } from "./packet-engine.js";
+export { requirePipeEngine } from "./pipe-engine.js";
 export { type Carrier, planRoute } from "./planner.js";
 export { type DoctorReport, type EngineReport, probe } from "./probe.js";

@@ -106,15 +106,19 @@ export interface NativeStats {
     readonly accepted: number;
     readonly active: number;
   }[];
-  /** Who moves the bytes that pass through user space. */
-  readonly engine: string;
-  readonly bytesDownstream: number;
-  readonly bytesUpstream: number;
+  /** Bytes of bodies that went through user space's memory. */
+  readonly copyBytesDownstream: number;
+  readonly copyBytesUpstream: number;
+  /** Bytes of bodies that went through pipes. */
+  readonly pipeBytesDownstream: number;
+  readonly pipeBytesUpstream: number;
   /** TCP payload that links carried past user space. */
   readonly packetBytesDownstream: number;
   readonly packetBytesUpstream: number;
   /** Connections that the packet engine should have carried and could not, by reason. */
-  readonly fallbacks: Readonly<Record<string, number>>;
+  readonly packetFallbacks: Readonly<Record<string, number>>;
+  /** Bodies that should have gone through a pipe and did not, or not all the way, by reason. */
+  readonly pipeFallbacks: Readonly<Record<string, number>>;
   /** Links that stand now (`active`), and by the other words how many have ended in that way. */
   readonly links: { readonly active: number; readonly [end: string]: number };
   /** Room for more links, each of which takes two: records that nobody holds, and those of links that have ended. */
@@ -134,7 +138,9 @@ export interface NativeWorkerOptions {
   /** Cell 0: how many; then the slots of the candidates. */
   readonly candidates: Int32Array;
   /** `packet` needs `openPacketEngine` before. */
-  readonly engine: "copy" | "packet";
+  readonly engine: "copy" | "pipe" | "packet";
+  /** `pipe`: how many bytes of a body must be to come, or be there already where nobody knows its end. */
+  readonly pipeFrom: number;
   /** Number of the worker, from 0 and below the `workers` of `openPacketEngine`. */
   readonly worker: number;
   /** Request ids of two workers differ when their seeds do. */
@@ -203,6 +209,12 @@ export type PacketEngineResult =
   /** The addon was built where there was no compiler or library for BPF. */
   | { readonly status: "not-built"; readonly detail: string };
 
+/**
+ * Why there is no pipe: the process has no descriptors left or enough pipes (`pool`), the kernel gives this user none of
+ * that size (`pipe_pages`), or refuses the system call (`splice`).
+ */
+export type PipeObstacle = "pool" | "descriptors" | "pipe_pages" | "splice";
+
 /** Where the packet engine is attached, and what kept it from somewhere else; empty if nothing did. */
 export interface PacketInterfaces {
   readonly interfaces: readonly string[];
@@ -221,6 +233,8 @@ export interface NativeAddon {
   raiseFileLimit(): number;
   /** The most sockets of clients and backends that the process may have, besides what snapshots say. */
   setSocketLimit(descriptors: number): void;
+  /** Carries a byte through a pipe; null, or why that cannot be. */
+  probePipeEngine(): PipeObstacle | null;
   /** Loads and attaches the packet engine of the process, which has at most one. */
   openPacketEngine(options: PacketEngineOptions): PacketEngineResult;
   /** Loads and attaches it to all interfaces as `openPacketEngine` does, and takes it away again at once. */

@@ -3,7 +3,7 @@ export interface Carrier {
   /** What user space sees of them. */
   readonly forward: "exchange" | "connection";
   /** Who moves the bytes. */
-  readonly engine: "copy" | "packet";
+  readonly engine: "copy" | "pipe" | "packet";
   /** For people, in a few words. */
   readonly why: string;
 }
@@ -19,11 +19,11 @@ export interface Asked {
  * carries are seen by nobody, so that must be asked for, twice.
  */
 export function planRoute({ engine, forward }: Asked): Carrier {
+  const exchange = { forward: "exchange", engine: engine === "pipe" ? "pipe" : "copy" } as const;
   if (forward === "connection") {
     if (engine === "packet") return { forward, engine, why: "as configured" };
-    return { forward: "exchange", engine: "copy", why: "connection needs engine: packet" };
+    return { ...exchange, why: "connection needs engine: packet" };
   }
-  const exchange = { forward: "exchange", engine: "copy" } as const;
   if (engine === "packet") return { ...exchange, engine, why: "heads and short bodies are copied" };
   if (forward === "exchange") return { ...exchange, why: "as configured" };
   return { ...exchange, why: "auto: every request is seen" };

@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { LongspliceError } from "../errors/index.js";
 import { loadAddon } from "./native.js";
 import { explainUnusable } from "./packet-engine.js";
+import { explainObstacle } from "./pipe-engine.js";
 
 /** Whether an engine can be used here, or why not and what would help. */
 export interface EngineReport {
@@ -68,17 +69,27 @@ function probeAddon(): AddonFinding {
 }
 
 function engines(addon: AddonFinding): EngineReport[] {
-  const later = ["pipe", "sockmap"].map((name): EngineReport => {
-    return { name, usable: false, reason: "not in this version", remedy: "use engine: copy or packet" };
-  });
-  if (addon.ok) return [{ name: "copy", usable: true }, ...later, packet()];
+  const sockmap: EngineReport = {
+    name: "sockmap",
+    usable: false,
+    reason: "not in this version",
+    remedy: "use engine: copy, pipe or packet",
+  };
+  if (addon.ok) return [{ name: "copy", usable: true }, pipe(), sockmap, packet()];
   const unusable = (name: string): EngineReport => ({
     name,
     usable: false,
     reason: "the native addon cannot be loaded",
     ...(addon.remedy === undefined ? {} : { remedy: addon.remedy }),
   });
-  return [unusable("copy"), ...later, unusable("packet")];
+  return [unusable("copy"), unusable("pipe"), sockmap, unusable("packet")];
+}
+
+function pipe(): EngineReport {
+  const obstacle = loadAddon().probePipeEngine();
+  return obstacle === null
+    ? { name: "pipe", usable: true }
+    : { name: "pipe", usable: false, ...explainObstacle(obstacle) };
 }
 
 function packet(): EngineReport {

@@ -206,7 +206,7 @@ export const errorCatalog = {
   LS_ENGINE_UNAVAILABLE: {
     summary: "the engine cannot be used here",
     cause:
-      "The kernel is too old, refuses the programs or their place, the process lacks a capability, or the build lacks the engine.",
+      "The kernel is too old, refuses the programs or their place, the process lacks a capability or descriptors, or the build lacks the engine.",
     remedy:
       "Do what the message says, or use engine: copy; `longsplice doctor` tells what each engine needs.",
     exit: 2,

@@ -17,14 +17,14 @@ export function nameCounters(
     }),
     listeners: stats.listeners,
     bytes: [
-      { engine: stats.engine, direction: "downstream", count: stats.bytesDownstream },
-      { engine: stats.engine, direction: "upstream", count: stats.bytesUpstream },
+      { engine: "copy", direction: "downstream", count: stats.copyBytesDownstream },
+      { engine: "copy", direction: "upstream", count: stats.copyBytesUpstream },
+      { engine: "pipe", direction: "downstream", count: stats.pipeBytesDownstream },
+      { engine: "pipe", direction: "upstream", count: stats.pipeBytesUpstream },
       { engine: "packet", direction: "downstream", count: stats.packetBytesDownstream },
       { engine: "packet", direction: "upstream", count: stats.packetBytesUpstream },
     ],
-    fallbacks: Object.entries(stats.fallbacks).map(([reason, count]) => {
-      return { from: "packet", to: "copy", reason, count };
-    }),
+    fallbacks: [...toCopy("packet", stats.packetFallbacks), ...toCopy("pipe", stats.pipeFallbacks)],
     linksActive,
     records: stats.records,
     linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),
@@ -38,6 +38,10 @@ export function nameCounters(
     idleUpstream: stats.idleUpstream,
     logDropped: 0,
   };
+}
+
+function toCopy(from: string, reasons: Readonly<Record<string, number>>): WorkerSnapshot["fallbacks"] {
+  return Object.entries(reasons).map(([reason, count]) => ({ from, to: "copy", reason, count }));
 }
 
 function named(histogram: NativeHistogram): HistogramSnapshot {

@@ -31,7 +31,8 @@ export interface ListenerSocket {
 export interface WorkerBirth {
   readonly worker: number;
   readonly workers: number;
-  readonly engine: "copy" | "packet";
+  readonly engine: "copy" | "pipe" | "packet";
+  readonly pipeFrom: number;
   readonly load: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];

@@ -1,5 +1,5 @@
 import type { Config } from "../config/index.js";
-import { limitConnections, planRoute } from "../dataplane/index.js";
+import { limitConnections, planRoute, requirePipeEngine } from "../dataplane/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
 import { ListenerSet } from "./listener-set.js";
@@ -45,7 +45,8 @@ export class Server {
     });
     this.workers = new WorkerPool({
       load: this.table.buffer,
-      engine: config.engine === "packet" ? "packet" : "copy",
+      engine: carrierOf(config.engine),
+      pipeFrom: config.pipeFrom,
       log: options.log,
       names: this.names,
       handOver: () => this.listeners?.handOver() ?? [],
@@ -74,6 +75,7 @@ export class Server {
     this.pools.apply(config.pools.values());
     this.resolved = resolved;
     const plan = planWorkers(config, this.generation, this.pools, this.names, resolved);
+    if (config.engine === "pipe") requirePipeEngine();
     this.packet = PacketEngine.open(config, this.options.log.logger);
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
@@ -177,8 +179,13 @@ export class Server {
   }
 }
 
+/** The engine of the workers; what `auto` takes may be less than what there is. */
+function carrierOf(engine: Config["engine"]): "copy" | "pipe" | "packet" {
+  return engine === "pipe" || engine === "packet" ? engine : "copy";
+}
+
 /** The keys that a reload cannot change. */
 function needsRestart(before: Config, after: Config): string[] {
-  const keys = ["listeners", "admin", "workers", "engine", "interfaces", "logLevel"] as const;
+  const keys = ["listeners", "admin", "workers", "engine", "pipeFrom", "interfaces", "logLevel"] as const;
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

@@ -42,7 +42,9 @@ forEachEngine("random traffic", (engine) => {
 
     // Connections that wait in the idle set are no leak: the origins close them.
     await Promise.all(origins.map((origin) => origin.closeIdle()));
-    await expect.poll(() => openFds(proxy.pid), { timeout: 5_000 }).toBeLessThanOrEqual(fdsAtStart + 2);
+    // The worker of the pipe engine keeps one pipe for the next body.
+    const most = fdsAtStart + 2 + (engine === "pipe" ? 2 : 0);
+    await expect.poll(() => openFds(proxy.pid), { timeout: 5_000 }).toBeLessThanOrEqual(most);
     const metrics = await proxy.metrics();
     expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBe(WARM_UP + MEASURED);
     await expectEngineWorked(proxy, engine);

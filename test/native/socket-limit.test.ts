@@ -26,6 +26,14 @@ const nothing = {
   accessLog: "off" as const,
 };
 
+it("gives pipes no more than an eighth of the descriptors", () => {
+  addon.setSocketLimit(15);
+  expect(addon.probePipeEngine()).toBe("pool");
+  addon.setSocketLimit(16);
+  expect(addon.probePipeEngine()).toBeNull();
+  addon.setSocketLimit(UNLIMITED);
+});
+
 describe("clients within the limit of sockets", () => {
   let worker: InstanceType<typeof addon.Worker>;
   let port: number;
@@ -40,6 +48,7 @@ describe("clients within the limit of sockets", () => {
       candidates: new Int32Array(17),
       idSeed: 1n,
       engine: "copy",
+      pipeFrom: 1,
       worker: 0,
       onSelect: () => -1,
       onDone: () => {},

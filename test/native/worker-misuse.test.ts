@@ -12,6 +12,7 @@ function options() {
     candidates: new Int32Array(17),
     idSeed: 1n,
     engine: "copy" as const,
+    pipeFrom: 1,
     worker: 0,
     onSelect: () => -1,
     onDone: () => {},

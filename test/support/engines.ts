@@ -3,7 +3,7 @@
  */
 import { describe } from "vitest";
 
-export const ENGINES = ["copy"] as const;
+export const ENGINES = ["copy", "pipe"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 /** Declares the same tests once for each engine. */

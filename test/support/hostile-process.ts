@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { delay } from "./wait.js";
 
-/** Bounds the file descriptors of a running process, as `ulimit -n` does before a start. */
+/** Bounds the file descriptors of a running process, as `ulimit -S -n` does before a start. */
 export function limitFds(pid: number, count: number): void {
-  execFileSync("prlimit", ["--pid", String(pid), `--nofile=${count}:${count}`]);
+  execFileSync("prlimit", ["--pid", String(pid), `--nofile=${count}:`]);
 }
 
 /** The share of one core that a process used, with all its threads, during the next `ms` milliseconds. */

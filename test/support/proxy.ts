@@ -196,7 +196,7 @@ export class RunningProxy {
   }
 
   #complete(config: Record<string, unknown>): Record<string, unknown> {
-    const { backends } = this.#options;
+    const { backends, engine } = this.#options;
     const topology = backends && {
       routes: [{ match: {}, pool: "main" }],
       pools: { main: { backends: backends.map((address) => ({ address })) } },
@@ -205,6 +205,8 @@ export class RunningProxy {
       listeners: [{ address: "127.0.0.1:0" }],
       admin: { address: "127.0.0.1:0" },
       workers: 1,
+      // Small bodies find what is wrong at their ends, and most of the suite's are small.
+      ...(engine === "pipe" ? { pipeFrom: 1 } : {}),
       ...topology,
       ...config,
       timeouts: { drain: "1s", ...(config.timeouts as object | undefined) },

@@ -11,8 +11,8 @@ describe("refused with line and column is", () => {
   test.each([
     [
       "an engine that is not built",
-      more("engine: pipe"),
-      "4:9: engine: the engine pipe is not in this version, expected auto, copy or packet [LS_CONFIG_NOT_BUILT]",
+      more("engine: sockmap"),
+      "4:9: engine: the engine sockmap is not in this version, expected auto, copy, pipe or packet [LS_CONFIG_NOT_BUILT]",
     ],
     [
       "a forward mode that is not built",

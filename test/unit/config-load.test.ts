@@ -53,6 +53,7 @@ describe("a configuration", () => {
       limits: { headerBytes: 16_384, headers: 100, connections: 0, queue: 1024 },
       workers: Math.min(64, availableParallelism()),
       engine: "auto",
+      pipeFrom: 131_072,
       interfaces: "auto",
       forward: "auto",
       accessLog: "off",

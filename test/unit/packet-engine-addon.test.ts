@@ -12,12 +12,13 @@ const asked = vi.fn();
 
 beforeEach(() => {
   asked.mockReset();
-  const addon: Pick<NativeAddon, "openPacketEngine" | "probePacketEngine"> = {
+  const addon: Pick<NativeAddon, "openPacketEngine" | "probePacketEngine" | "probePipeEngine"> = {
     openPacketEngine: (options) => {
       asked(options);
       return result;
     },
     probePacketEngine: () => result,
+    probePipeEngine: () => null,
   };
   vi.mocked(loadAddon).mockReturnValue(addon as NativeAddon);
 });

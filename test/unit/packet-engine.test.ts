@@ -78,6 +78,8 @@ describe("the planner", () => {
     ["auto", "connection", "exchange", "copy"],
     ["copy", "connection", "exchange", "copy"],
     ["auto", "auto", "exchange", "copy"],
+    ["pipe", "auto", "exchange", "pipe"],
+    ["pipe", "connection", "exchange", "pipe"],
   ])("takes for engine %s and forward %s: %s by %s", (engine, forward, ...taken) => {
     const planned = planRoute({ engine, forward });
     expect([planned.forward, planned.engine]).toEqual(taken);
@@ -105,12 +107,14 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
   const stats: NativeStats = {
     requests: [],
     listeners: [],
-    engine: "copy",
-    bytesDownstream: 1,
-    bytesUpstream: 2,
+    copyBytesDownstream: 1,
+    copyBytesUpstream: 2,
+    pipeBytesDownstream: 11,
+    pipeBytesUpstream: 12,
     packetBytesDownstream: 3,
     packetBytesUpstream: 4,
-    fallbacks: { mss: 5 },
+    packetFallbacks: { mss: 5 },
+    pipeFallbacks: { pool: 13 },
     links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
     records: { free: 12, ended: 13 },
     retries: 0,
@@ -122,10 +126,15 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
   expect(named.bytes).toEqual([
     { engine: "copy", direction: "downstream", count: 1 },
     { engine: "copy", direction: "upstream", count: 2 },
+    { engine: "pipe", direction: "downstream", count: 11 },
+    { engine: "pipe", direction: "upstream", count: 12 },
     { engine: "packet", direction: "downstream", count: 3 },
     { engine: "packet", direction: "upstream", count: 4 },
   ]);
-  expect(named.fallbacks).toEqual([{ from: "packet", to: "copy", reason: "mss", count: 5 }]);
+  expect(named.fallbacks).toEqual([
+    { from: "packet", to: "copy", reason: "mss", count: 5 },
+    { from: "pipe", to: "copy", reason: "pool", count: 13 },
+  ]);
   expect(named.linksActive).toBe(6);
   expect(named.records).toEqual({ free: 12, ended: 13 });
   expect(named.linksEnded).toEqual([

@@ -12,8 +12,7 @@ class CopyEngine final : public Engine {
  public:
   CopyEngine();
   ~CopyEngine() override;
-  const char* name() const override { return "copy"; }
-  MoveResult move(Stream& source, Stream& sink, uint64_t& remaining, uint64_t& moved) override;
+  MoveResult move(Stream& source, Stream& sink, Passage& passage) override;
 
  private:
   std::unique_ptr<char[]> buffer_;

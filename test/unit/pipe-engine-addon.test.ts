@@ -1,0 +1,51 @@
+import { beforeEach, expect, test, vi } from "vitest";
+import { loadAddon, type NativeAddon, type PipeObstacle } from "../../src/dataplane/native.js";
+import { requirePipeEngine } from "../../src/dataplane/pipe-engine.js";
+import { probe } from "../../src/dataplane/probe.js";
+import { exitCodeOf } from "../../src/errors/index.js";
+
+vi.mock("../../src/dataplane/native.js", () => ({ loadAddon: vi.fn() }));
+
+/** What the addon of the test answers. */
+let obstacle: PipeObstacle | null;
+
+beforeEach(() => {
+  const addon: Pick<NativeAddon, "probePacketEngine" | "probePipeEngine"> = {
+    probePacketEngine: () => ({ status: "not-built", detail: "no clang" }),
+    probePipeEngine: () => obstacle,
+  };
+  vi.mocked(loadAddon).mockReturnValue(addon as NativeAddon);
+});
+
+const pipe = () => probe().engines.find(({ name }) => name === "pipe");
+
+test("where a byte goes through a pipe, the engine is usable", () => {
+  obstacle = null;
+  requirePipeEngine();
+  expect(pipe()).toEqual({ name: "pipe", usable: true });
+});
+
+test.each<[PipeObstacle, string, string]>([
+  ["descriptors", "no descriptors", "ulimit -n"],
+  ["pool", "no descriptors", "ulimit -n"],
+  ["pipe_pages", "no pipe of 512 KiB", "fs.pipe-user-pages-soft"],
+  ["splice", "refuses splice(2)", "seccomp"],
+])("the obstacle %s ends the start with 2, and doctor says the same", (found, why, help) => {
+  obstacle = found;
+  let error: unknown;
+  try {
+    requirePipeEngine();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toMatchObject({
+    code: "LS_ENGINE_UNAVAILABLE",
+    message: expect.stringContaining(why),
+    remedy: expect.stringContaining(help),
+  });
+  expect(exitCodeOf(error)).toBe(2);
+  const { usable, reason, remedy } = pipe()!;
+  expect(usable).toBe(false);
+  expect((error as Error).message).toContain(reason);
+  expect(remedy).toBe((error as { remedy: string }).remedy);
+});

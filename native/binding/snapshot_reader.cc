@@ -42,6 +42,13 @@ HeaderEdits read_edits(JsReader& reader, const Napi::Object& route, const char* 
   return edits;
 }
 
+HeaderRules::Forward read_forward(JsReader& reader, const Napi::Object& route) {
+  const std::string forward = reader.text(route, "forward");
+  return forward == "connection" ? HeaderRules::Forward::connection
+         : forward == "request"  ? HeaderRules::Forward::request
+                                 : HeaderRules::Forward::exchange;
+}
+
 Pool read_pool(JsReader& reader, const Napi::Object& from) {
   Pool pool;
   pool.name = reader.text(from, "name");
@@ -113,7 +120,7 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
     matches.push_back(read_match(reader, route));
     snapshot->header_rules.push_back({read_edits(reader, route, "requestHeaders"),
                                       read_edits(reader, route, "responseHeaders"),
-                                      reader.boolean(route, "forwardConnection")});
+                                      read_forward(reader, route)});
     snapshot->route_pools.push_back(reader.number(route, "pool"));
     snapshot->route_ids.push_back(reader.number(route, "id"));
     snapshot->route_labels.push_back(reader.text(route, "label"));

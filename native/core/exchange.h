@@ -124,7 +124,8 @@ class Exchange : private Splicer::Owner {
   // exchange_verdict.cc
   void plan_link();
   const char* link_obstacle() const;
-  bool is_plain() const;
+  bool may_link() const;
+  bool may_pass() const;
   bool try_link();
   bool take_late_bytes();
   bool step_judged();
@@ -161,6 +162,7 @@ class Exchange : private Splicer::Owner {
   void report(const Outcome& outcome);
   void release_place();
   const char* engine_name() const;
+  const char* forward_name() const;
   TemplateValues template_values();
   std::string_view id();  // made when it is first asked for
   std::string_view method() const;
@@ -234,7 +236,8 @@ class Exchange : private Splicer::Owner {
   // What came with the packet at which a link returned, while it was being looked for bytes to relay.
   Buffer late_from_client_;
   Buffer late_from_backend_;
-  bool wants_link_ = false;  // of which requests are judged
+  bool wants_link_ = false;  // on which the response passes
+  bool passes_ = false;      // ... and requests that follow
   bool link_refused_ = false;  // for the body or the tunnel
   Link linked_ = Link::none;
   Link carried_ = Link::none;  // at any time

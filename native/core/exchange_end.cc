@@ -68,6 +68,12 @@ const char* Exchange::engine_name() const {
   return request_body_.moved().piped + response_body_.moved().piped > 0 ? "pipe" : "copy";
 }
 
+const char* Exchange::forward_name() const {
+  if (carried_ == Link::tunnel) return "connection";
+  if (carried_ != Link::judged) return "exchange";
+  return passes_ ? "connection" : "request";
+}
+
 std::string_view Exchange::id() {
   if (id_.front() == '\0') id_ = worker_.next_request_id();
   return {id_.data(), id_.size()};
@@ -238,7 +244,6 @@ void Exchange::record(uint32_t status) {
     const HeaderField* found = head_complete_ && logged ? request_.find(name) : nullptr;
     return found != nullptr ? request_.value(*found) : std::string_view();
   };
-  const bool joined = carried_ == Link::judged || carried_ == Link::tunnel;
   report({
       .route = route_,
       .status = status,
@@ -256,7 +261,7 @@ void Exchange::record(uint32_t status) {
       .referer = field("referer"),
       .user_agent = field("user-agent"),
       .engine = engine_name(),
-      .forward = joined ? "connection" : "exchange",
+      .forward = forward_name(),
   });
 }
 

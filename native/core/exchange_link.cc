@@ -63,7 +63,7 @@ bool Exchange::try_body_link() {
 
 // True when the tunnel goes past this process from here on.
 bool Exchange::try_tunnel_link() {
-  if (!tunnel_ || !rules_->forward_connection || worker_.splicer() == nullptr || link_refused_) return false;
+  if (!tunnel_ || rules_->forward != HeaderRules::Forward::connection || worker_.splicer() == nullptr || link_refused_) return false;
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
   if (client.has_output() || backend.has_output() || client.peer_closed() || backend.peer_closed()) return false;

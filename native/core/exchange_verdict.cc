@@ -1,5 +1,6 @@
-// Forward mode `connection`: a plain request is sent, and its connection joined to the backend's. Requests that follow pass
-// in the kernel as long as a verdict says that they lead to the same backend; any other returns, and is an exchange again.
+// Forward modes `request` and `connection`: a request is sent, and its connection joined to the backend's. The response
+// passes in the kernel; so do requests that follow, in `connection`, as long as a verdict says that they lead to the same
+// backend. Any other returns, and is an exchange again.
 #include <algorithm>
 
 #include "exchange.h"
@@ -20,20 +21,24 @@ const char* Exchange::link_obstacle() const {
 }
 
 // Nothing but a response is to be expected before the next request.
-bool Exchange::is_plain() const {
+bool Exchange::may_link() const {
   if (asks_upgrade_ || request_fields_.expect_continue || !persists(request_, request_fields_)) return false;
-  if (request_framing(request_fields_) != BodyFraming::none || (method() != "GET" && method() != "HEAD")) return false;
-  if (client_.pipelines() || worker_.draining() || request_bytes_.size() > request_.length) return false;
-  if (!request_.text(request_.target).starts_with('/')) return false;
-  return request_fields_.host.size() <= Splicer::kLongestHost && snapshot_->passes_by_connection(route_);
+  if (request_framing(request_fields_) != BodyFraming::none || request_bytes_.size() > request_.length) return false;
+  return !client_.pipelines() && !worker_.draining() && pool_->proxy_protocol == ProxyProtocol::none;
+}
+
+// The next requests on the link can be compared with this one.
+bool Exchange::may_pass() const {
+  return request_fields_.host.size() <= Splicer::kLongestHost &&
+         request_.text(request_.target).starts_with('/') && snapshot_->passes_by_connection(route_);
 }
 
 void Exchange::plan_link() {
   wants_link_ = false;
   // A connection that makes one request is served for less than a link costs.
-  if (!rules_->forward_connection || !client_.served()) return;
+  if (!snapshot_->passes_responses(route_) || !client_.served()) return;
   if (const char* obstacle = link_obstacle()) return count_fallback(obstacle);
-  wants_link_ = is_plain();
+  wants_link_ = may_link();
 }
 
 // True when the link stands. Else the exchange goes on as any other.
@@ -42,11 +47,13 @@ bool Exchange::try_link() {
   Stream& client = client_.stream();
   Buffer& out = upstream_->stream().output();
   write_request_head(out);
+  passes_ = may_pass();
   const Splicer::Verdict verdict{
+      .passes = passes_,
       .pool = snapshot_->route_pools[route_],
       .backend = backend_->slot,
-      .host_class = worker_.verdicts().host_class(host_),
-      .host = request_fields_.host,
+      .host_class = passes_ ? worker_.verdicts().host_class(host_) : 0,
+      .host = passes_ ? request_fields_.host : std::string_view(),
       .head = method() == "HEAD",
       .started_ns = started_ns_,
   };

@@ -59,12 +59,19 @@ struct Snapshot {
   AccessLogFormat access_log = AccessLogFormat::off;
   uint64_t generation = 0;  // of the configuration
 
-  // Whether plain requests of a route may pass this process, on connections that it has joined.
+  // Whether responses of a route may pass this process, on connections that it has joined.
+  bool passes_responses(uint32_t route) const {
+    const HeaderRules& rules = header_rules[route];
+    return rules.forward != HeaderRules::Forward::exchange && rules.response.set.empty() &&
+           rules.response.remove.empty();
+  }
+
+  // ... and plain requests.
   bool passes_by_connection(uint32_t route) const {
     const HeaderRules& rules = header_rules[route];
     const Pool& pool = pools[route_pools[route]];
-    return rules.forward_connection && rules.request.set.empty() && rules.response.set.empty() &&
-           rules.response.remove.empty() && !forwarding.active && pool.choice != Pool::Choice::by_request &&
+    return rules.forward == HeaderRules::Forward::connection && rules.request.set.empty() && passes_responses(route) &&
+           !forwarding.active && pool.choice != Pool::Choice::by_request &&
            pool.proxy_protocol == ProxyProtocol::none;
   }
 };

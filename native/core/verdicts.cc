@@ -60,7 +60,9 @@ Destination destination(const Snapshot& snapshot, const std::vector<uint32_t>& r
 }  // namespace
 
 Verdicts::Verdicts(const Snapshot& snapshot, uint64_t state) {
-  const bool any = std::ranges::any_of(snapshot.header_rules, &HeaderRules::forward_connection);
+  const bool any = std::ranges::any_of(snapshot.header_rules, [](const HeaderRules& rules) {
+    return rules.forward == HeaderRules::Forward::connection;
+  });
   const Router& router = snapshot.router;
   const auto add_class = [&](const std::vector<uint32_t>& routes) {
     const auto host_class = static_cast<uint32_t>(table_.depths.size());

@@ -58,6 +58,7 @@ class Splicer {
   // With it, requests of the client are judged one by one: what does not lead where the link leads returns. The bytes
   // that are about to be sent to the backend are one request without a body.
   struct Verdict {
+    bool passes;  // false: each request returns
     uint32_t pool;  // as in the table that was published
     uint32_t backend;
     uint32_t host_class;

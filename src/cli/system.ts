@@ -44,6 +44,7 @@ export async function loadPolicies(files: readonly string[]): Promise<KnownPolic
   const registry = new PolicyRegistry(builtinPolicies, await loadPlugins(files, reserved));
   return {
     names: registry.names,
+    choiceOf: (chain) => registry.choiceOf(chain),
     check: (name, options) => {
       const module = registry.get(name);
       const issues = module === undefined ? [] : (validateOptions(module, options).issues ?? []);

@@ -62,14 +62,14 @@ async function complete(source: Source, folder: string, deps: ConfigDeps): Promi
     }),
   );
   const problems = [...source.problems, ...issues.map((issue) => locate(source, issue))];
-  if (file === undefined || problems.length > 0) {
+  if (file === undefined || policies === undefined || problems.length > 0) {
     problems.sort((a, b) => a.line - b.line || a.column - b.column);
     throw new ConfigError(problems);
   }
   const warnings = findOddities(source.value).map(({ path, part, message }) => {
     return { ...source.place(path, part), message };
   });
-  return { config: effectiveConfig(file, folder), warnings };
+  return { config: effectiveConfig(file, folder, policies), warnings };
 }
 
 /** Plugins must be known before the schema's verdict, because pools may name their policies. */

@@ -33,7 +33,7 @@ function printRoute({ label: _, ...route }: RouteConfig): object {
   };
 }
 
-function printPool({ name: _, ...pool }: PoolConfig): object {
+function printPool({ name: _, choosesBy: __, ...pool }: PoolConfig): object {
   return {
     ...pool,
     backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),

@@ -11,6 +11,8 @@ export interface KnownPolicies {
   readonly names: readonly string[];
   /** What is wrong with the options of one of them; empty if nothing is. */
   check(name: string, options: unknown): readonly { readonly path: Path; readonly message: string }[];
+  /** What the choice of such policies, one after the other, depends on. */
+  choiceOf(names: readonly string[]): "load" | "target" | "request";
 }
 
 /** What the rules need to know besides the configuration. */

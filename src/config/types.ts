@@ -78,6 +78,8 @@ export interface PoolConfig {
   readonly name: string;
   /** At least one; each narrows the candidates. Options as written, checked by the policy's schema. */
   readonly policy: readonly { readonly name: string; readonly options: unknown }[];
+  /** What their choice depends on. */
+  readonly choosesBy: "load" | "target" | "request";
   /** At least one, no address twice. */
   readonly backends: readonly BackendConfig[];
   /** Null: no checks. */

@@ -23,8 +23,8 @@ export interface NativeRoute {
   /** Names the route in the counters; the same label has the same id for the life of the process. */
   readonly id: number;
   readonly label: string;
-  /** After the first request of a connection the packet engine carries it until it ends, if it can. */
-  readonly forwardConnection: boolean;
+  /** What user space sees of the exchanges, where the packet engine can carry the rest. */
+  readonly forward: "exchange" | "request" | "connection";
   readonly requestHeaders: NativeHeaderEdits;
   readonly responseHeaders: NativeHeaderEdits;
 }

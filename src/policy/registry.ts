@@ -42,8 +42,8 @@ export class PolicyRegistry {
   }
 
   /** What the choice of a pool's policies depends on: the most that one of them looks at. Throws LS_POLICY_UNKNOWN. */
-  choiceOf(specs: readonly PolicySpec[]): ChoiceBasis {
-    const bases = specs.map((spec) => this.require(spec.name).choosesBy ?? "request");
+  choiceOf(names: readonly string[]): ChoiceBasis {
+    const bases = names.map((name) => this.require(name).choosesBy ?? "request");
     return bases.includes("request") ? "request" : bases.includes("target") ? "target" : "load";
   }
 

@@ -126,7 +126,7 @@ export class WorkerPolicies {
     for (const [number, policies] of made) this.byNumber.set(number, policies);
     return plan.pools.map(({ name, backends, proxyProtocol, specs, countsPlaces }, index) => {
       const [policy, { chain, neededHeaders }] = made[index] as [number, PoolPolicies];
-      const choosesBy = countsPlaces ? "request" : registry.choiceOf(specs);
+      const choosesBy = countsPlaces ? "request" : registry.choiceOf(specs.map(({ name: policy }) => policy));
       return { name, backends, proxyProtocol, policy, neededHeaders, wantsDone: chain.hasOnDone, choosesBy };
     });
   }

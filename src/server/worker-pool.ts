@@ -9,7 +9,8 @@ import type { Names } from "./names.js";
 /** What the pool of workers needs of the server. */
 export interface WorkerPoolOptions {
   readonly load: SharedArrayBuffer;
-  readonly engine: "copy" | "pipe" | "packet";
+  /** Asked when a worker is born. */
+  readonly engine: () => "copy" | "pipe" | "packet";
   readonly pipeFrom: number;
   readonly log: Log;
   readonly names: Names;
@@ -159,7 +160,7 @@ export class WorkerPool {
   private create(worker: number, plan: WorkerPlan, workers: number): WorkerThread {
     const { load, engine, pipeFrom } = this.options;
     const listeners = this.options.handOver();
-    const birth: WorkerBirth = { worker, workers, engine, pipeFrom, load, plan, listeners };
+    const birth: WorkerBirth = { worker, workers, engine: engine(), pipeFrom, load, plan, listeners };
     return new WorkerThread(worker, birth, this.options.log, (error) => this.crashed(worker, error));
   }
 

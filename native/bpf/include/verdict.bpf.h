@@ -59,7 +59,8 @@ __noinline int is_plain(__u32 index, __u32 length) {
   const __u32 zero = 0;
   struct ls_judge* j = bpf_map_lookup_elem(&judges, &index);
   const struct ls_rules* rules = bpf_map_lookup_elem(&rule_set, &zero);
-  if (!j || !rules || j->version != rules->version || length > rules->head_bytes) return 0;
+  // Version 0 stands for a link whose requests all return, and for a table that is being changed.
+  if (!j || !rules || j->version == 0 || j->version != rules->version || length > rules->head_bytes) return 0;
   struct target target;
   if (!read_request_line(j, index, &target)) return 0;
   __u32 at = target.end;

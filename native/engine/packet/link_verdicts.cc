@@ -29,7 +29,7 @@ bool Links::take_judge(Link& link) {
 // The programs may read it from the moment on in which the link stands.
 void Links::instruct(const Link& link, const Verdict& verdict) {
   ls_judge& j = judge(link);
-  j.version = version_;
+  j.version = verdict.passes ? version_ : 0;
   j.host_class = verdict.host_class;
   j.pool = verdict.pool;
   j.backend = verdict.backend;

@@ -128,6 +128,7 @@ class Exchange : private Splicer::Owner {
   bool may_pass() const;
   bool try_link();
   bool take_late_bytes();
+  void keep_early(uint32_t bytes);
   bool step_judged();
   void go_on_after_verdicts();
   void adopt(const Splicer::Standing& standing);
@@ -237,6 +238,7 @@ class Exchange : private Splicer::Owner {
   Buffer late_from_client_;
   Buffer late_from_backend_;
   bool wants_link_ = false;  // on which the response passes
+  bool client_closed_ = false;  // while the link stood
   bool passes_ = false;      // ... and requests that follow
   bool link_refused_ = false;  // for the body or the tunnel
   Link linked_ = Link::none;

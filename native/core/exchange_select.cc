@@ -147,8 +147,7 @@ bool Exchange::connect() {
 
 // A connection that began with a PROXY header speaks for one client, and the original destination is the client's.
 bool Exchange::may_reuse() const {
-  // A kept connection may end in the moment it is linked, and then nobody could send the request again.
-  return !avoid_reuse_ && !wants_link_ && pool_->proxy_protocol == ProxyProtocol::none &&
+  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none &&
          !backend_->original_destination;
 }
 

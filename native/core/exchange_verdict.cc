@@ -43,8 +43,6 @@ void Exchange::plan_link() {
 
 // True when the link stands. Else the exchange goes on as any other.
 bool Exchange::try_link() {
-  Splicer& splicer = *worker_.splicer();
-  Stream& client = client_.stream();
   Buffer& out = upstream_->stream().output();
   write_request_head(out);
   passes_ = may_pass();
@@ -57,41 +55,43 @@ bool Exchange::try_link() {
       .head = method() == "HEAD",
       .started_ns = started_ns_,
   };
-  bool stands = client_.input().empty() && join(Link::judged, {.verdict = verdict}) == nullptr;
-  // What came between the reading of the numbers and the link. Nothing has passed yet.
-  if (stands && client.peek() != Stream::Read::would_block) {
-    splicer.cut(link_);
-    linked_ = carried_ = Link::none;
-    count_fallback("early_data");
-    stands = false;
-  }
-  if (!stands) {
-    wants_link_ = false;
-    out.release();
-  }
-  return stands;
+  if (client_.input().empty() && join(Link::judged, {.verdict = verdict}) == nullptr) return true;
+  wants_link_ = false;
+  out.release();
+  return false;
 }
 
 // ---- While it stands -----------------------------------------------------------------------------------------------
 
-// Bytes that a parked socket got: with the packet at which the link returned, or in the moment in which it was made.
-// False: of the backend, they cannot be what was waited for.
+// What a parked socket got: with the packet at which the link returned, or in the moment in which it was made. False: from
+// the backend, and it cannot be what was waited for.
 bool Exchange::take_late_bytes() {
-  Splicer& splicer = *worker_.splicer();
-  const auto receive = [&](Stream& stream, size_t& received) {
-    return stream.readable() && stream.receive(worker_.scratch(), Worker::kScratchBytes, received) == Stream::Read::data;
-  };
+  Stream& client = client_.stream();
+  Stream& backend = upstream_->stream();
   size_t received = 0;
-  while (receive(client_.stream(), received)) {
-    if (!splicer.resumed(link_)) {
-      // Behind the request that the link was made with, before its response.
-      splicer.keep_early_request(link_, static_cast<uint32_t>(received));
-      client_.note_pipelining();
+  while (client.readable()) {
+    const Stream::Read result = client.receive(worker_.scratch(), Worker::kScratchBytes, received);
+    if (result == Stream::Read::data) {
+      keep_early(static_cast<uint32_t>(received));
+      late_from_client_.append({worker_.scratch(), received});
+    } else if (result == Stream::Read::closed && !std::exchange(client_closed_, true)) {
+      keep_early(1);  // FIN has a number
+    } else {
+      break;
     }
-    late_from_client_.append({worker_.scratch(), received});
   }
-  while (receive(upstream_->stream(), received)) late_from_backend_.append({worker_.scratch(), received});
-  return splicer.resumed(link_) || (late_from_backend_.empty() && !upstream_->stream().peer_closed());
+  while (backend.readable() &&
+         backend.receive(worker_.scratch(), Worker::kScratchBytes, received) == Stream::Read::data) {
+    late_from_backend_.append({worker_.scratch(), received});
+  }
+  return worker_.splicer()->resumed(link_) || (late_from_backend_.empty() && !backend.peer_closed());
+}
+
+// Behind the request that the link was made with, before its response. It is served when that is complete.
+void Exchange::keep_early(uint32_t bytes) {
+  if (worker_.splicer()->resumed(link_)) return;
+  worker_.splicer()->keep_early_request(link_, bytes);
+  client_.note_pipelining();
 }
 
 bool Exchange::step_judged() {
@@ -108,7 +108,7 @@ bool Exchange::step_judged() {
     return true;
   }
   // What the client sent ahead is served when it has all of the response before: `budget_spent` says so.
-  if (late_from_client_.empty() || standing.exchange != Standing::Exchange::none) return false;
+  if ((late_from_client_.empty() && !client_closed_) || standing.exchange != Standing::Exchange::none) return false;
   if (splicer.await_quiet(link_)) return false;
   go_on_after_verdicts();
   return true;
@@ -272,7 +272,7 @@ void Exchange::request_passed(const Splicer::Passed& passed) {
   link_bytes_ = passed.body;
   record(status_);
   // Its response is complete; what the client sent behind it can be served.
-  if (!late_from_client_.empty()) worker_.poller().resume_later(client_);
+  if (!late_from_client_.empty() || client_closed_) worker_.poller().resume_later(client_);
 }
 
 // Of the head there is as much as the format of the log needs.

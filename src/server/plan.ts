@@ -81,5 +81,12 @@ function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: Resolv
     const where = resolved.get(address) ?? { host: "", port: 0, path: "" };
     return { slot, id: names.backendId(name, address), name: address, originalDestination, ...where };
   });
-  return { name, proxyProtocol, backends, specs: pool.policy, candidates, countsPlaces: pool.maxConnections > 0 };
+  return {
+    name,
+    proxyProtocol,
+    backends,
+    specs: pool.policy,
+    candidates,
+    countsPlaces: pool.maxConnections > 0,
+  };
 }

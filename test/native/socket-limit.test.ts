@@ -24,6 +24,7 @@ const nothing = {
     forwarded: false,
   },
   accessLog: "off" as const,
+  generation: 1,
 };
 
 it("gives pipes no more than an eighth of the descriptors", () => {

@@ -34,6 +34,7 @@ describe("a configuration", () => {
             name: "web",
             proxyProtocol: "none",
             policy: [{ name: "round-robin", options: undefined }],
+            choosesBy: "load",
             backends: [{ address: { kind: "tcp", host: "127.0.0.1", port: 9001 }, weight: 1, labels: {} }],
             health: null,
             maxConnections: 0,

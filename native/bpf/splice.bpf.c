@@ -90,7 +90,8 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     return tell_stack(skb, p, r, r->local_rcv - 1);
   }
   // What was sent behind bytes that have to come again has not arrived, though the number says so.
-  if (p->payload == 0 && !(p->flags & (LS_TCP_FIN | LS_TCP_RST)) && after(p->seq, r->seq_next)) p->seq = r->seq_next;
+  if (p->payload == 0 && !(p->flags & (LS_TCP_FIN | LS_TCP_RST)) && after(p->seq, r->seq_next))
+    p->seq = r->seq_next;
   int judgement = LS_PASS;
   if ((r->flags & LS_JUDGED) && (p->payload != 0 || (p->flags & LS_TCP_FIN)) && !(p->flags & LS_TCP_RST)) {
     judgement = r->flags & LS_CLIENT ? judge_request(skb, p, r, peer) : judge_response(skb, p, r);

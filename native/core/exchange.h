@@ -223,7 +223,7 @@ class Exchange : private Splicer::Owner {
   ByteCount accounted_downstream_;
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
-  uint64_t link_bytes_ = 0;  // to the client, past this process
+  uint64_t link_bytes_ = 0;           // to the client, past this process
   uint64_t accounted_to_client_ = 0;  // of the link, in the counters
   uint64_t accounted_to_backend_ = 0;
   Splicer::LinkId link_ = 0;
@@ -237,12 +237,12 @@ class Exchange : private Splicer::Owner {
   // What came with the packet at which a link returned, while it was being looked for bytes to relay.
   Buffer late_from_client_;
   Buffer late_from_backend_;
-  bool wants_link_ = false;  // on which the response passes
+  bool wants_link_ = false;     // on which the response passes
   bool client_closed_ = false;  // while the link stood
-  bool passes_ = false;      // ... and requests that follow
-  bool link_refused_ = false;  // for the body or the tunnel
+  bool passes_ = false;         // ... and requests that follow
+  bool link_refused_ = false;   // for the body or the tunnel
   Link linked_ = Link::none;
-  Link carried_ = Link::none;  // at any time
+  Link carried_ = Link::none;   // at any time
   size_t unread_response_ = 0;  // bytes in the backend's input that nobody has looked at
   uint64_t upstream_idle_ms_ = 0;
   uint64_t request_progress_ = 0;  // bytes since the timer was last armed

@@ -63,10 +63,13 @@ bool Exchange::try_body_link() {
 
 // True when the tunnel goes past this process from here on.
 bool Exchange::try_tunnel_link() {
-  if (!tunnel_ || rules_->forward != HeaderRules::Forward::connection || worker_.splicer() == nullptr || link_refused_) return false;
+  if (!tunnel_ || rules_->forward != HeaderRules::Forward::connection || worker_.splicer() == nullptr ||
+      link_refused_)
+    return false;
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
-  if (client.has_output() || backend.has_output() || client.peer_closed() || backend.peer_closed()) return false;
+  if (client.has_output() || backend.has_output() || client.peer_closed() || backend.peer_closed())
+    return false;
   if (!worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
   link_refused_ = join(Link::tunnel, {}) != nullptr;
   return !link_refused_;

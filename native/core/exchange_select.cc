@@ -147,8 +147,7 @@ bool Exchange::connect() {
 
 // A connection that began with a PROXY header speaks for one client, and the original destination is the client's.
 bool Exchange::may_reuse() const {
-  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none &&
-         !backend_->original_destination;
+  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none && !backend_->original_destination;
 }
 
 Upstream* Exchange::open_upstream() {

@@ -23,7 +23,8 @@ const char* Exchange::link_obstacle() const {
 // Nothing but a response is to be expected before the next request.
 bool Exchange::may_link() const {
   if (asks_upgrade_ || request_fields_.expect_continue || !persists(request_, request_fields_)) return false;
-  if (request_framing(request_fields_) != BodyFraming::none || request_bytes_.size() > request_.length) return false;
+  if (request_framing(request_fields_) != BodyFraming::none || request_bytes_.size() > request_.length)
+    return false;
   return !client_.pipelines() && !worker_.draining() && pool_->proxy_protocol == ProxyProtocol::none;
 }
 
@@ -108,7 +109,8 @@ bool Exchange::step_judged() {
     return true;
   }
   // What the client sent ahead is served when it has all of the response before: `budget_spent` says so.
-  if ((late_from_client_.empty() && !client_closed_) || standing.exchange != Standing::Exchange::none) return false;
+  if ((late_from_client_.empty() && !client_closed_) || standing.exchange != Standing::Exchange::none)
+    return false;
   if (splicer.await_quiet(link_)) return false;
   go_on_after_verdicts();
   return true;
@@ -205,7 +207,8 @@ void Exchange::judged_link_ended(Splicer::End end) {
     return backend_closed(standing);
   }
   if (standing.exchange != Standing::Exchange::none) adopt(standing);
-  if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding && splicer.take_back(link_)) {
+  if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding &&
+      splicer.take_back(link_)) {
     stats.links_idle++;
     leave_link();
     if (standing.exchange == Standing::Exchange::none) return give_client_back(Downstream::After::close);
@@ -280,7 +283,8 @@ void Exchange::log_passed(const Splicer::Passed& passed) {
   MessageHead head;
   if (snapshot_->access_log == AccessLogFormat::combined) {
     HttpParser parser;
-    parser.start(HttpParser::Kind::request, &head, {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+    parser.start(HttpParser::Kind::request, &head,
+                 {snapshot_->limits.header_bytes, snapshot_->limits.headers});
     parser.parse_head(passed.text.data(), 0, passed.text.size());
   }
   const auto field = [&](std::string_view name) {

@@ -70,8 +70,8 @@ struct Snapshot {
   bool passes_by_connection(uint32_t route) const {
     const HeaderRules& rules = header_rules[route];
     const Pool& pool = pools[route_pools[route]];
-    return rules.forward == HeaderRules::Forward::connection && rules.request.set.empty() && passes_responses(route) &&
-           !forwarding.active && pool.choice != Pool::Choice::by_request &&
+    return rules.forward == HeaderRules::Forward::connection && rules.request.set.empty() &&
+           passes_responses(route) && !forwarding.active && pool.choice != Pool::Choice::by_request &&
            pool.proxy_protocol == ProxyProtocol::none;
   }
 };

@@ -12,11 +12,29 @@ using Destination = VerdictTable::Destination;
 // Fields that say something to the next hop, about the body, or of the client. Those that begin with "x-forwar" need no
 // mention (native/bpf/include/head.bpf.h).
 constexpr const char* kReturningFields[] = {
-    "content-length", "transfer-encoding", "upgrade",         "expect",           "te",
-    "trailer",        "keep-alive",        "http2-settings",  "proxy-connection", "proxy-authorization",
-    "forwarded",      "via",               "x-real-ip",       "x-client-ip",      "x-original-url",
-    "x-rewrite-url",  "x-original-host",   "x-original-for",  "true-client-ip",   "cf-connecting-ip",
-    "max-forwards",   "proxy-authenticate", "x-http-method-override",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "te",
+    "trailer",
+    "keep-alive",
+    "http2-settings",
+    "proxy-connection",
+    "proxy-authorization",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-host",
+    "x-original-for",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "max-forwards",
+    "proxy-authenticate",
+    "x-http-method-override",
 };
 
 bool begins_at_boundary(const std::string& path, const RouteMatch& route) {
@@ -37,14 +55,15 @@ Match match_path(const RouteMatch& route, const std::string& path) {
     case RouteMatch::Path::segment:
       if (begins_at_boundary(path, route)) return Match::yes;
       // It is too long for the table.
-      if (route.path.size() > VerdictTable::kLongestPath && route.path.starts_with(path)) return Match::perhaps;
+      if (route.path.size() > VerdictTable::kLongestPath && route.path.starts_with(path))
+        return Match::perhaps;
       return Match::no;
   }
   return Match::perhaps;
 }
 
-Destination destination(const Snapshot& snapshot, const std::vector<uint32_t>& routes, const std::string& path,
-                        std::string_view method) {
+Destination destination(const Snapshot& snapshot, const std::vector<uint32_t>& routes,
+                        const std::string& path, std::string_view method) {
   for (const uint32_t index : routes) {
     const RouteMatch& route = snapshot.router.route(index);
     if (!route.methods.empty() && std::ranges::find(route.methods, method) == route.methods.end()) continue;
@@ -76,10 +95,10 @@ Verdicts::Verdicts(const Snapshot& snapshot, uint64_t state) {
     table_.depths.push_back(0);
     for (const std::string& path : paths) {
       table_.depths.back() |= uint64_t{1} << path.size();
-      table_.paths.push_back({host_class,
-                              path,
-                              {destination(snapshot, routes, path, "GET"),
-                               destination(snapshot, routes, path, "HEAD")}});
+      table_.paths.push_back(
+          {host_class,
+           path,
+           {destination(snapshot, routes, path, "GET"), destination(snapshot, routes, path, "HEAD")}});
     }
     return host_class;
   };

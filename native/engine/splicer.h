@@ -28,8 +28,8 @@ class Splicer {
     uint64_t started_ns;  // CLOCK_MONOTONIC
     uint64_t responded_ns;
     uint64_t ended_ns;
-    uint32_t body;          // bytes of the response's body
-    uint32_t route;         // VerdictTable::kReturns: the one that the link was made with
+    uint32_t body;   // bytes of the response's body
+    uint32_t route;  // VerdictTable::kReturns: the one that the link was made with
     uint32_t status;
     std::string_view text;  // of its head, as much as VerdictTable::Detail says
   };
@@ -58,7 +58,7 @@ class Splicer {
   // With it, requests of the client are judged one by one: what does not lead where the link leads returns. The bytes
   // that are about to be sent to the backend are one request without a body.
   struct Verdict {
-    bool passes;  // false: each request returns
+    bool passes;    // false: each request returns
     uint32_t pool;  // as in the table that was published
     uint32_t backend;
     uint32_t host_class;
@@ -77,7 +77,7 @@ class Splicer {
     uint64_t started_ns;
     uint64_t responded_ns;  // 0 while waiting
     uint32_t status;
-    uint32_t body;   // bytes of the response's body so far
+    uint32_t body;        // bytes of the response's body so far
     bool pipelines;       // the client does not wait for responses
     bool client_has_all;  // ... and has acknowledged all that the backend sent
   };

@@ -26,11 +26,11 @@ enum ls_flags {
 
 // What became of the remote end's direction of the connection.
 enum ls_ends {
-  LS_FIN = 1,    // the remote end sent FIN; `fin_end` is behind it
-  LS_RESET = 2,  // the remote end sent RST
-  LS_OVER = 4,   // the link has ended, and its event was sent; or the socket is closed
-  LS_SPENT = 8,  // all bytes of the budget were acknowledged, and the event was sent
-  LS_HELD = 16,  // the RST did not go on: the other end would not believe it, or is not to hear of it
+  LS_FIN = 1,         // the remote end sent FIN; `fin_end` is behind it
+  LS_RESET = 2,       // the remote end sent RST
+  LS_OVER = 4,        // the link has ended, and its event was sent; or the socket is closed
+  LS_SPENT = 8,       // all bytes of the budget were acknowledged, and the event was sent
+  LS_HELD = 16,       // the RST did not go on: the other end would not believe it, or is not to hear of it
   LS_PIPELINES = 32,  // the client did not wait for a response before it sent its next request
 };
 
@@ -104,7 +104,7 @@ struct ls_event {
 #define LS_HEAD_MAX 1984    // longest head that is judged; what is read in words stays inside
 #define LS_TARGET_MAX 255
 #define LS_HOST_BYTES 64
-#define LS_PATH_BYTES 56  // longest path of a route that is mirrored
+#define LS_PATH_BYTES 56       // longest path of a route that is mirrored
 #define LS_RETURNS 0xffffffff  // in place of a route: user space decides
 
 // How far the exchange on a link is.
@@ -119,8 +119,8 @@ enum ls_detail { LS_DETAIL_NONE = 0, LS_DETAIL_TARGET = 1, LS_DETAIL_HEAD = 2 };
 
 // A request that passed and was answered. Followed by `text` bytes of its head.
 struct ls_passed {
-  __u32 record;  // the client's
-  __u32 kind;    // LS_EVENT_PASSED
+  __u32 record;      // the client's
+  __u32 kind;        // LS_EVENT_PASSED
   __u64 started_ns;  // CLOCK_MONOTONIC
   __u64 responded_ns;
   __u64 ended_ns;
@@ -176,8 +176,8 @@ struct ls_judge {
   __u32 host_length;
 
   // Written by the programs.
-  __u32 busy;   // somebody judges a request
-  __u32 state;  // enum ls_exchange_state
+  __u32 busy;           // somebody judges a request
+  __u32 state;          // enum ls_exchange_state
   __u32 request_begin;  // real numbers of the client
   __u32 request_end;
   __u32 response_begin;  // real numbers of the backend
@@ -251,7 +251,8 @@ LS_ASSERT(__builtin_offsetof(struct ls_record, key) == 64, "the first line is wh
 LS_ASSERT(__builtin_offsetof(struct ls_record, seq_next) == 128, "the third line is what packets write");
 LS_ASSERT(sizeof(struct ls_event) == 8, "ls_event");
 LS_ASSERT(sizeof(struct ls_passed) == 48, "ls_passed");
-LS_ASSERT(__builtin_offsetof(struct ls_judge, head) == __builtin_offsetof(struct ls_judge, passed) + 48, "ls_passed is followed by the head");
+LS_ASSERT(__builtin_offsetof(struct ls_judge, head) == __builtin_offsetof(struct ls_judge, passed) + 48,
+          "ls_passed is followed by the head");
 LS_ASSERT(sizeof(struct ls_path_key) == 64, "ls_path_key");
 #undef LS_ASSERT
 

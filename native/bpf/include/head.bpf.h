@@ -9,11 +9,13 @@
 #define LS_INSIDE (LS_HEAD_BYTES - 1)
 
 #define LS_EACH(byte) (0x0101010101010101ULL * (byte))
-#define LS_WORD(a, b, c, d, e, f, g, h)                                                          \
-  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |       \
+#define LS_WORD(a, b, c, d, e, f, g, h)                                                    \
+  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
    (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
-static __always_inline __u64 word_at(const char* text, __u32 at) { return *(const __u64*)(text + (at & LS_INSIDE)); }
+static __always_inline __u64 word_at(const char* text, __u32 at) {
+  return *(const __u64*)(text + (at & LS_INSIDE));
+}
 
 // Adds a 0 of which the verifier knows nothing: a loop that is left at its first turn or at its last then leads to one
 // state and not to as many as it has turns.
@@ -302,7 +304,8 @@ __noinline __u32 read_response_field(__u32 at, __u32 length) {
     if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0) && !read_size(bytes, at + 15)) return 0;
   }
   // "Connection: keep-alive" says nothing new, everything else there is said to the next hop only.
-  if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') && !keeps_alive(text, at + 12, end - 1 - (at + 12)))
+  if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
+      !keeps_alive(text, at + 12, end - 1 - (at + 12)))
     return 0;
   // Framing that has to be read.
   const int returns = name == LS_WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') ||

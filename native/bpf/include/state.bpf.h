@@ -108,9 +108,9 @@ const volatile __u16 stack_copy = 2;  // what remains for the parked socket's st
 
 // What is allowed in a target that passes: 1 in path and query, 2 in the query only.
 static const __u8 target_bytes[256] SEC(".rodata.bytes") = {
-    ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['0' ... '9'] = 1, ['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1,
-    ['!'] = 1,         ['$'] = 1,         ['&' ... ','] = 1, ['/'] = 1, [':'] = 1, [';'] = 1, ['='] = 1,
-    ['@'] = 1,         ['%'] = 2,         ['?'] = 2,
+    ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['0' ... '9'] = 1, ['-'] = 1,         ['.'] = 1, ['_'] = 1,
+    ['~'] = 1,         ['!'] = 1,         ['$'] = 1,         ['&' ... ','] = 1, ['/'] = 1, [':'] = 1,
+    [';'] = 1,         ['='] = 1,         ['@'] = 1,         ['%'] = 2,         ['?'] = 2,
 };
 // n bytes of ones and then zeros, at place 63 - n.
 static const __u8 path_mask[64 + LS_PATH_BYTES] SEC(".rodata.bytes") = {[0 ... 62] = 0xff};

@@ -8,9 +8,9 @@
 #include "resume.bpf.h"
 
 #define LS_PASS 0
-#define LS_TO_USER 1   // the link returns at this packet
-#define LS_PROBE 2     // of the packet, only that it came goes on: the other end says how far it is
-#define LS_WAIT 3      // its acknowledgement goes on; the rest has to come again
+#define LS_TO_USER 1  // the link returns at this packet
+#define LS_PROBE 2    // of the packet, only that it came goes on: the other end says how far it is
+#define LS_WAIT 3     // its acknowledgement goes on; the rest has to come again
 #define LS_REFUSE 4
 #define LS_ENDS 5  // the backend ended before its response did
 

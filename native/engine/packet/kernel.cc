@@ -141,7 +141,8 @@ std::string Kernel::map_shared() {
   records_ = map_memory<ls_record>(map("records"), record_count_);
   judges_ = map_memory<ls_judge>(map("judges"), judge_count_);
   rules_ = map_memory<ls_rules>(map("rule_set"), 1);
-  if (records_ == nullptr || judges_ == nullptr || rules_ == nullptr) return errno_text("mapping the records");
+  if (records_ == nullptr || judges_ == nullptr || rules_ == nullptr)
+    return errno_text("mapping the records");
   paths_ = map("paths");
   names_ = map("names");
   places_ = map("places");

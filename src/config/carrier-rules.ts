@@ -1,5 +1,6 @@
 import type { Issue, Path } from "./problem.js";
 import { type Fields, fields, issue, items } from "./raw.js";
+import { show } from "./show.js";
 
 /** What is allowed but hardly meant. */
 type Oddity = Omit<Issue, "code">;
@@ -17,8 +18,12 @@ export function carrierRules(root: Fields): Issue[] {
   ];
 }
 
-/** What is allowed but hardly meant, in a configuration without issues. */
-export function carrierOddities(root: Fields): Oddity[] {
+/** What is allowed but hardly meant, in a configuration without issues. `present`: the interfaces of this machine. */
+export function carrierOddities(root: Fields, present: () => readonly string[]): Oddity[] {
+  return [...connectionOddities(root), ...interfaceOddities(root, present)];
+}
+
+function connectionOddities(root: Fields): Oddity[] {
   const connections = connectionRoutes(root);
   if (connections.length === 0) return [];
   const oddities: Oddity[] = [];
@@ -40,6 +45,21 @@ export function carrierOddities(root: Fields): Oddity[] {
     oddities.push({ path: ["forwarded"], part: "key", message });
   }
   return oddities;
+}
+
+/** An interface that is not there keeps the engine from starting; but a file may be checked elsewhere than it is used. */
+function interfaceOddities({ engine, interfaces }: Fields, present: () => readonly string[]): Oddity[] {
+  if (engine !== "packet" || !isSet(interfaces) || interfaces === "auto") return [];
+  const here = present();
+  const named: [unknown, Path][] = Array.isArray(interfaces)
+    ? interfaces.map((name, index) => [name, ["interfaces", index]])
+    : [[interfaces, ["interfaces"]]];
+  return named
+    .filter(([name]) => name !== "auto" && !here.includes(String(name)))
+    .map(([name, path]) => {
+      const message = `there is no interface ${show(name)} on this machine, only ${here.join(", ")}`;
+      return { path, part: "value", message };
+    });
 }
 
 interface ConnectionRoute {

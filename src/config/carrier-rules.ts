@@ -1,5 +1,6 @@
 import type { Issue, Path } from "./problem.js";
 import { type Fields, fields, issue, items } from "./raw.js";
+import { show } from "./show.js";
 
 /** What is allowed but hardly meant. */
 type Oddity = Omit<Issue, "code">;
@@ -12,14 +13,33 @@ export function carrierRules(root: Fields): Issue[] {
   ];
 }
 
-/** What is allowed but hardly meant, in a configuration without issues. */
-export function carrierOddities(root: Fields): Oddity[] {
+/** What is allowed but hardly meant, in a configuration without issues. `present`: the interfaces of this machine. */
+export function carrierOddities(root: Fields, present: () => readonly string[]): Oddity[] {
+  return [...joiningOddities(root), ...interfaceOddities(root, present)];
+}
+
+function joiningOddities(root: Fields): Oddity[] {
   if (root.engine === undefined || root.engine === "auto" || root.engine === "packet") return [];
   const asked = new Map(joiningRoutes(root).map((route) => [route.asked.join("."), route]));
   return [...asked.values()].map(({ mode, asked: path }) => {
     const message = `only engine: packet or auto forwards by ${mode}, so this stands for exchange`;
     return { path, part: "value", message };
   });
+}
+
+/** An interface that is not there keeps the engine from starting; but a file may be checked elsewhere than it is used. */
+function interfaceOddities({ engine, interfaces }: Fields, present: () => readonly string[]): Oddity[] {
+  if (engine !== "packet" || isEmpty(interfaces) || interfaces === "auto") return [];
+  const here = present();
+  const named: [unknown, Path][] = Array.isArray(interfaces)
+    ? interfaces.map((name, index) => [name, ["interfaces", index]])
+    : [[interfaces, ["interfaces"]]];
+  return named
+    .filter(([name]) => name !== "auto" && !here.includes(String(name)))
+    .map(([name, path]) => {
+      const message = `there is no interface ${show(name)} on this machine, only ${here.join(", ")}`;
+      return { path, part: "value", message };
+    });
 }
 
 interface JoiningRoute {

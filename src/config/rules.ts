@@ -45,7 +45,7 @@ export function checkRules(value: unknown, context: RuleContext): Issue[] {
 }
 
 /** What is allowed but hardly meant, in a configuration without issues. */
-export function findOddities(value: unknown): Omit<Issue, "code">[] {
+export function findOddities(value: unknown, interfaces: () => readonly string[]): Omit<Issue, "code">[] {
   const root = fields(value);
   const oddities: Omit<Issue, "code">[] = [];
   const routes = items(root.routes).map(fields);
@@ -59,7 +59,7 @@ export function findOddities(value: unknown): Omit<Issue, "code">[] {
     const message = "others can reach this address, so without admin.token nothing can be changed through it";
     oddities.push({ path: ["admin", "address"], part: "value", message });
   }
-  return [...oddities, ...carrierOddities(root)];
+  return [...oddities, ...carrierOddities(root, interfaces)];
 }
 
 /** No address twice among the listeners with the admin server, nor within a pool. */

@@ -56,6 +56,11 @@ export class PacketCounters {
     return this.#samples.sum("longsplice_connections_active");
   }
 
+  /** Also those that wait for another request. */
+  get backendConnections(): number {
+    return this.#samples.sum("longsplice_backend_connections");
+  }
+
   get activeLinks(): number {
     return this.#samples.sum("longsplice_links_active");
   }

@@ -105,4 +105,19 @@ describe("a warning names the place of", () => {
     const routes = "routes: [{ pool: web, forward: connection, setRequestHeaders: { x: y } }]";
     expect(await printed(lines({ routes, more: "engine: packet\nforwarded: {}" }))).toEqual([]);
   });
+
+  test("an interface that the packet engine would not find", async () => {
+    const missing = (name: string) =>
+      `warning: there is no interface "${name}" on this machine, only lo, eth0`;
+    const several = lines({ more: "engine: packet\ninterfaces: [lo, eth1, wlan0]" });
+    expect(await printed(several)).toEqual([
+      `longsplice.yaml:5:18: ${missing("eth1")}`,
+      `longsplice.yaml:5:24: ${missing("wlan0")}`,
+    ]);
+    const one = lines({ more: "engine: packet\ninterfaces: eth1" });
+    expect(await printed(one)).toEqual([`longsplice.yaml:5:13: ${missing("eth1")}`]);
+    for (const fine of ["engine: packet\ninterfaces: auto", "engine: packet", "interfaces: eth1"]) {
+      expect(await printed(lines({ more: fine }))).toEqual([]);
+    }
+  });
 });

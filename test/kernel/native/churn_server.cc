@@ -1,9 +1,11 @@
-// The server of the soak, in one thread: does what the requests say (churn.h). Writes "ready", and on SIGTERM a line of
-// JSON with what it saw.
+// The server of the soak, in one thread: does what the requests say (churn.h). Writes "ready", on SIGUSR1 closes
+// all connections, and on SIGTERM writes a line of JSON with what it saw.
 //
 //   churn_server ADDRESS PORT
 #include <csignal>
 #include <cstdio>
+#include <memory>
+#include <unordered_map>
 
 #include "churn.h"
 
@@ -13,6 +15,10 @@ using namespace churn;
 using peer::Endpoint;
 
 volatile sig_atomic_t stopping = 0;
+volatile sig_atomic_t disconnecting = 0;
+
+// A signal that comes just before the poller waits is seen that much later.
+constexpr int kSignalMs = 100;
 
 struct ServerCounts {
   unsigned long long accepted = 0, requests = 0, fin = 0, reset = 0;
@@ -79,28 +85,32 @@ void serve(const Endpoint& endpoint) {
   const Poll poll;
   poll.add(listener, nullptr);
   ServerCounts counts;
-  unsigned long long open = 0;
+  std::unordered_map<void*, std::unique_ptr<ServerSide>> open;
   puts("ready");
   fflush(stdout);
   while (!stopping) {
-    poll.wait(-1, [&](void* owner) {
+    if (disconnecting) {
+      disconnecting = 0;
+      open.clear();
+    }
+    poll.wait(kSignalMs, [&](void* owner) {
       auto* side = static_cast<ServerSide*>(owner);
       if (side != nullptr) {
-        if (side->step()) return;
-        delete side;
-        open--;
+        if (!side->step()) open.erase(side);
         return;
       }
       for (int fd; (fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;) {
         counts.accepted++;
-        open++;
-        poll.add(fd, new ServerSide(fd, counts));
+        auto accepted = std::make_unique<ServerSide>(fd, counts);
+        poll.add(fd, accepted.get());
+        open.emplace(accepted.get(), std::move(accepted));
       }
     });
   }
   printf(R"({"accepted":%llu,"requests":%llu,"fin":%llu,"reset":%llu,"open":%llu})"
          "\n",
-         counts.accepted, counts.requests, counts.fin, counts.reset, open);
+         counts.accepted, counts.requests, counts.fin, counts.reset,
+         static_cast<unsigned long long>(open.size()));
 }
 
 }  // namespace
@@ -110,5 +120,8 @@ int main(int argc, char** argv) {
   struct sigaction stop {};
   stop.sa_handler = [](int) { stopping = 1; };
   sigaction(SIGTERM, &stop, nullptr);
+  struct sigaction disconnect {};
+  disconnect.sa_handler = [](int) { disconnecting = 1; };
+  sigaction(SIGUSR1, &disconnect, nullptr);
   serve(Endpoint(argv[1], static_cast<uint16_t>(to_number(argv[2], "port"))));
 }

@@ -75,6 +75,7 @@ struct SocketOptions {
   int send_buffer = 0;
   int segment = 0;
   int window_clamp = 0;
+  int probe_seconds = 0;  // between keep-alive probes of an idle connection
 
   // Takes the option if it is one of these.
   bool take(std::string_view name, std::string_view value);

@@ -3,7 +3,7 @@
 //
 //   peer_client ADDRESS PORT [OPTION VALUE]... TARGET...
 //
-//   --rcvbuf N, --sndbuf N, --mss N, --clamp N   options of the socket
+//   --rcvbuf N, --sndbuf N, --mss N, --clamp N, --probe N   options of the socket
 //   --read PACE, --write PACE                    how fast it reads and writes (peer.h)
 //   --split MS        a request's body follows its head after a pause, instead of together with it
 //   --end HOW         client: FIN after the last response (default); server: waits for the server's FIN;

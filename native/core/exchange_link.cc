@@ -70,7 +70,10 @@ bool Exchange::try_tunnel_link() {
   Stream& backend = upstream_->stream();
   if (client.has_output() || backend.has_output() || client.peer_closed() || backend.peer_closed())
     return false;
-  if (!worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
+  // What can be under way in a new one is little: nobody sends a whole window at once. Whoever is silent at first would not
+  // be asked again.
+  const bool fresh = request_body_.consumed() == 0 && response_body_.consumed() == 0;
+  if (!fresh && !worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
   link_refused_ = join(Link::tunnel, {}) != nullptr;
   return !link_refused_;
 }

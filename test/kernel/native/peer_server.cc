@@ -44,6 +44,10 @@ class Session {
 
  private:
   void serve(const std::string& head) {
+    if (opens_tunnel(head)) {
+      report_.end = stream_.send_text(kTunnelIsOpen);
+      return;
+    }
     const size_t from = head.find(' ') + 1;
     const Exchange exchange = Exchange::parse(head.substr(from, head.find(' ', from) - from));
     report_.requests++;

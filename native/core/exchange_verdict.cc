@@ -96,6 +96,11 @@ void Exchange::keep_early(uint32_t bytes) {
 }
 
 bool Exchange::step_judged() {
+  // Answers to earlier requests may still be on their way to the client.
+  if (!client_.stream().flush()) {
+    cut_link();
+    return true;
+  }
   const bool sent = upstream_->stream().flush();
   const bool well = take_late_bytes() && sent;
   Splicer& splicer = *worker_.splicer();

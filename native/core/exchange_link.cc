@@ -199,7 +199,7 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
 }
 
 void Exchange::budget_spent() {
-  if (linked_ == Link::body && go_on_after_link()) client_.drive();
+  if (linked_ == Link::judged || (linked_ == Link::body && go_on_after_link())) client_.drive();
 }
 
 void Exchange::link_ended(Splicer::End end) {

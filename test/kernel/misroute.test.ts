@@ -85,10 +85,11 @@ function complaints(records: readonly BackendRecord[], connections: number): str
   return found;
 }
 
-// Not yet `connection`, whose links do not look at the requests behind the first.
 it.each([
   ["copy", "exchange"],
   ["packet", "exchange"],
+  ["packet", "request"],
+  ["packet", "connection"],
 ])(
   `no request of ${REQUESTS} goes astray by engine %s and forward %s (seed ${SEED})`,
   async (engine, forward) => {
@@ -110,11 +111,14 @@ it.each([
         ),
       },
     });
+
+
     const report = await play(topology.client, topology.target);
     expect(report.complaints).toEqual([]);
     expect(report.requests).toBeGreaterThanOrEqual(REQUESTS);
     const counters = await proxy.quietCounters();
     expect(counters.impossible).toEqual([]);
+    console.log(forward, Object.fromEntries(["judged","returned","unread_responses","early_requests","repeated","probes","unjudged","unexpected","lost_requests","resumed","not_quiet"].map((name)=>[name,counters.event(name)])), counters.fallbacks, report.requests);
     await proxy.stop();
     expect(complaints(await stopBackends(), report.connections).slice(0, 20)).toEqual([]);
   },

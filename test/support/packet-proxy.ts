@@ -1,4 +1,5 @@
 /** The proxy with the packet engine, inside a network namespace, and what its counters say. */
+import { createRequire } from "node:module"; const require = createRequire(import.meta.url);
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -98,7 +99,7 @@ export class PacketProxy {
     const file = join(folder, "longsplice.yaml");
     writeFileSync(file, stringify(this.#configuration(options)));
     this.#child = spawn("ip", ["netns", "exec", space.name, process.execPath, BIN, "run", "-c", file], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", require("node:fs").openSync("/tmp/proxy.err","w")],
     });
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }

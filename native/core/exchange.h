@@ -105,6 +105,7 @@ class Exchange : private Splicer::Owner {
   void count_fallback(const char* reason);
   const char* join(std::optional<uint32_t> client_budget, std::optional<uint32_t> backend_budget);
   bool try_link();
+  void shed_request();
   bool try_body_link();
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
@@ -153,6 +154,7 @@ class Exchange : private Splicer::Owner {
   std::string_view host_;
   std::string host_storage_;
   std::string target_storage_;
+  std::string kept_;  // see `shed_request`
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
   uint16_t original_port_ = 0;

@@ -78,9 +78,24 @@ bool Exchange::try_link() {
     out.release();
     return false;
   }
-  request_used_ = request_bytes_.size();
   client_.input().release();
+  shed_request();
   return true;
+}
+
+// A link may stand for days, and there may be many. What it keeps of its request is what its log line will say.
+void Exchange::shed_request() {
+  if (snapshot_->access_log == AccessLogFormat::combined) {
+    request_.keep_only({"referer", "user-agent"}, kept_);
+  } else {
+    request_.keep_only({}, kept_);
+  }
+  host_storage_ = std::string(host_);
+  host_ = host_storage_;
+  target_ = authority_ = {};
+  request_fields_ = {};
+  request_bytes_.release();
+  parsed_ = request_used_ = 0;
 }
 
 // True when what is left of a body goes past this process from here on.

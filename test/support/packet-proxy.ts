@@ -84,6 +84,8 @@ export class PacketProxy {
   readonly #space: Namespace;
   readonly #adminPort: number;
   readonly #child: ChildProcess;
+  /** What it wrote on stdout, by lines. */
+  readonly lines: string[] = [];
 
   private constructor(space: Namespace, options: PacketProxyOptions) {
     this.#space = space;
@@ -101,13 +103,14 @@ export class PacketProxy {
   static async start(space: Namespace, options: PacketProxyOptions): Promise<PacketProxy> {
     const proxy = new PacketProxy(space, options);
     const lines = createInterface({ input: proxy.#child.stdout! });
-    let seen = "";
     const ready = new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
-        seen = `${seen}${line}\n`.slice(-4_000);
+        proxy.lines.push(line);
         if (line.includes('"msg":"ready"')) resolve();
       });
-      proxy.#child.once("close", (code) => reject(new Error(`the proxy ended with ${code}\n${seen}`)));
+      proxy.#child.once("close", (code) =>
+        reject(new Error(`the proxy ended with ${code}\n${proxy.lines.slice(-40).join("\n")}`)),
+      );
     });
     await within(ready, 15_000, "the proxy's start");
     return proxy;

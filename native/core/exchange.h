@@ -154,7 +154,7 @@ class Exchange : private Splicer::Owner {
   std::string_view host_;
   std::string host_storage_;
   std::string target_storage_;
-  std::string kept_;  // see `shed_request`
+  std::string kept_;             // see `shed_request`
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
   uint16_t original_port_ = 0;

@@ -20,6 +20,7 @@ export interface PacketProxyOptions {
   adminPort?: number;
   /** Top-level keys of the configuration file; they win. */
   config?: Record<string, unknown>;
+  env?: Record<string, string>;
 }
 
 /** The counters of the packet engine at one moment. */
@@ -96,6 +97,7 @@ export class PacketProxy {
     writeFileSync(file, stringify(this.#configuration(options)));
     this.#child = spawn("ip", ["netns", "exec", space.name, process.execPath, BIN, "run", "-c", file], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...options.env },
     });
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }

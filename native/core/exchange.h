@@ -109,6 +109,7 @@ class Exchange : private Splicer::Owner {
   enum class Link : uint8_t { none, body, tunnel, judged };
   void count_fallback(const char* reason);
   const char* join(Link kind, const Splicer::Terms& terms);
+  void shed_request();
   bool try_body_link();
   bool try_tunnel_link();
   bool step_linked();
@@ -190,6 +191,7 @@ class Exchange : private Splicer::Owner {
   std::string_view host_;
   std::string host_storage_;
   std::string target_storage_;
+  std::string kept_;             // see `shed_request`
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
   uint16_t original_port_ = 0;

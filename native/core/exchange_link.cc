@@ -42,6 +42,21 @@ const char* Exchange::join(Link kind, const Splicer::Terms& asked) {
   return nullptr;
 }
 
+// A link may stand for days, and there may be many. What it keeps of its request is what its log line will say.
+void Exchange::shed_request() {
+  if (snapshot_->access_log == AccessLogFormat::combined) {
+    request_.keep_only({"referer", "user-agent"}, kept_);
+  } else {
+    request_.keep_only({}, kept_);
+  }
+  host_storage_ = std::string(host_);
+  host_ = host_storage_;
+  target_ = authority_ = {};
+  request_fields_ = {};
+  request_bytes_.release();
+  parsed_ = request_used_ = 0;
+}
+
 // True when what is left of a body goes past this process from here on.
 bool Exchange::try_body_link() {
   if (worker_.splicer() == nullptr || link_refused_ || tunnel_ || upstream_write_failed_) return false;
@@ -75,7 +90,9 @@ bool Exchange::try_tunnel_link() {
   const bool fresh = request_body_.consumed() == 0 && response_body_.consumed() == 0;
   if (!fresh && !worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
   link_refused_ = join(Link::tunnel, {}) != nullptr;
-  return !link_refused_;
+  if (link_refused_) return false;
+  shed_request();
+  return true;
 }
 
 // Bytes that slipped into a parked socket's queue take the way through the other one. False: a parked socket failed by

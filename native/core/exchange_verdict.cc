@@ -279,6 +279,7 @@ void Exchange::request_passed(const Splicer::Passed& passed) {
   ended_ns_ = passed.ended_ns;
   link_bytes_ = passed.body;
   record(status_);
+  shed_request();
   // Its response is complete; what the client sent behind it can be served.
   if (!late_from_client_.empty() || client_closed_) worker_.poller().resume_later(client_);
 }

@@ -79,7 +79,6 @@ async function playConnection(
 ): Promise<void> {
   const socket = net.connect({ ...address, noDelay: true });
   socket.setTimeout(PATIENCE_MS, () => socket.destroy());
-  let port = 0; socket.on('connect', () => { port = socket.localPort!; });
   const reader = new MessageReader(socket);
   for (const batch of mixedConnection(seed, connection)) {
     report.requests += batch.length;
@@ -87,7 +86,7 @@ async function playConnection(
     for (const request of batch) {
       const wrong = await complaint(reader, request).catch(String);
       if (wrong === undefined) continue;
-      report.complaints.push(`PORT ${port} at ${Date.now()} ${describe(request)}: ${wrong}`);
+      report.complaints.push(`${describe(request)}: ${wrong}`);
       socket.destroy();
       return;
     }

@@ -1,5 +1,4 @@
 /** The proxy with the packet engine, inside a network namespace, and what its counters say. */
-import { createRequire } from "node:module"; const require = createRequire(import.meta.url);
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -21,6 +20,7 @@ export interface PacketProxyOptions {
   adminPort?: number;
   /** Top-level keys of the configuration file; they win. */
   config?: Record<string, unknown>;
+  env?: Record<string, string>;
 }
 
 /** The counters of the packet engine at one moment. */
@@ -90,6 +90,8 @@ export class PacketProxy {
   readonly #space: Namespace;
   readonly #adminPort: number;
   readonly #child: ChildProcess;
+  /** What it wrote on stdout, by lines. */
+  readonly lines: string[] = [];
 
   private constructor(space: Namespace, options: PacketProxyOptions) {
     this.#space = space;
@@ -99,7 +101,8 @@ export class PacketProxy {
     const file = join(folder, "longsplice.yaml");
     writeFileSync(file, stringify(this.#configuration(options)));
     this.#child = spawn("ip", ["netns", "exec", space.name, process.execPath, BIN, "run", "-c", file], {
-      stdio: ["ignore", "pipe", require("node:fs").openSync("/tmp/proxy.err","w")],
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...options.env },
     });
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }
@@ -107,13 +110,14 @@ export class PacketProxy {
   static async start(space: Namespace, options: PacketProxyOptions): Promise<PacketProxy> {
     const proxy = new PacketProxy(space, options);
     const lines = createInterface({ input: proxy.#child.stdout! });
-    let seen = "";
     const ready = new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
-        seen = `${seen}${line}\n`.slice(-4_000);
+        proxy.lines.push(line);
         if (line.includes('"msg":"ready"')) resolve();
       });
-      proxy.#child.once("close", (code) => reject(new Error(`the proxy ended with ${code}\n${seen}`)));
+      proxy.#child.once("close", (code) =>
+        reject(new Error(`the proxy ended with ${code}\n${proxy.lines.slice(-40).join("\n")}`)),
+      );
     });
     await within(ready, 15_000, "the proxy's start");
     return proxy;

@@ -100,6 +100,7 @@ struct Links::Ring {
 
 struct Links::Candidate {
   const Socket& socket;
+  const bool accepted;
   uint32_t unread = 0;
   bool known = false;  // has a record
   Parked parked{};
@@ -148,7 +149,7 @@ const char* Links::examine(Candidate& candidate) {
     return routes_->objection(parked->fit.interface);
   }
   SocketFacts& facts = candidate.facts;
-  if (!read_facts(candidate.socket.fd, facts))
+  if (!read_facts(candidate.socket.fd, {candidate.accepted, candidate.socket.sent != 0}, facts))
     return facts.local.family() == AF_UNIX ? "unix_socket" : "socket";
   if (!facts.established) return "half_closed";
   candidate.parked.fit = fit_of(facts, routes_->interface_to(facts.local, facts.remote));
@@ -209,11 +210,11 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
 
 const char* Links::join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                         LinkId& id) {
-  Candidate c{.socket = client};
-  Candidate b{.socket = backend};
+  Candidate c{.socket = client, .accepted = true};
+  Candidate b{.socket = backend, .accepted = false};
   if (const char* reason = examine(c)) return reason;
   if (const char* reason = examine(b)) return reason;
-  if (!c.known && redirected(client.fd)) return "nat";
+  if (!c.known && redirected(client.fd, c.facts.local)) return "nat";
   if (!b.known && routes_->leads_to_engine(b.parked.fit.interface, b.facts.remote)) return "chained";
   // Nobody would judge it.
   if (terms.verdict && (c.unread != 0 || b.unread != 0)) return "early_data";

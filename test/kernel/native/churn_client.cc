@@ -33,6 +33,7 @@ struct Fate {
   Answer answer;  // to the last request
   Leave leave;
   peer::End end;  // what the client sees in the end; `complete`: it ended the connection by RST
+  size_t cookie = 0;  // bytes of one that each request has
 };
 
 constexpr Fate kFates[] = {
@@ -47,6 +48,7 @@ constexpr Fate kFates[] = {
     {"server-rst-early", 1, 0, 0, Answer::reset_early, Leave::wait, End::reset},
     {"server-rst-in-request", 1, 150'000, 0, Answer::reset_body, Leave::wait, End::reset},
     {"idle", 1, 0, 1'000, Answer::keep, Leave::wait, End::reset},
+    {"idle-with-cookie", 1, 0, 1'000, Answer::keep, Leave::wait, End::reset, 3'000},
 };
 
 class ClientSide {
@@ -87,7 +89,9 @@ class ClientSide {
     const bool last = ++requests_ == fate_.requests;
     const std::string target = "/" + std::to_string(fate_.down) + "/" +
                                static_cast<char>(last ? fate_.answer : Answer::keep) + " HTTP/1.1";
-    socket_.queue(message("POST " + target + "\r\nhost: test.example", last ? fate_.up : 0));
+    std::string head = "POST " + target + "\r\nhost: test.example";
+    if (fate_.cookie > 0) head += "\r\ncookie: " + std::string(fate_.cookie, 'c');
+    socket_.queue(message(head, last ? fate_.up : 0));
     if (last && fate_.leave == Leave::half) socket_.finish_behind();
   }
 

@@ -112,13 +112,15 @@ it.each([
       },
     });
 
-
     const report = await play(topology.client, topology.target);
     expect(report.complaints).toEqual([]);
     expect(report.requests).toBeGreaterThanOrEqual(REQUESTS);
     const counters = await proxy.quietCounters();
     expect(counters.impossible).toEqual([]);
-    console.log(forward, Object.fromEntries(["judged","returned","unread_responses","early_requests","repeated","probes","unjudged","unexpected","lost_requests","resumed","not_quiet"].map((name)=>[name,counters.event(name)])), counters.fallbacks, report.requests);
+    // The test shows something only where much of it passed, and much came back.
+    if (forward === "connection") expect(counters.event("judged")).toBeGreaterThan(REQUESTS / 10);
+    if (forward === "connection" || forward === "request")
+      expect(counters.event("returned")).toBeGreaterThan(REQUESTS / 10);
     await proxy.stop();
     expect(complaints(await stopBackends(), report.connections).slice(0, 20)).toEqual([]);
   },

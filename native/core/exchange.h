@@ -110,7 +110,7 @@ class Exchange : private Splicer::Owner {
   void count_fallback(const char* reason);
   const char* join(Link kind, const Splicer::Terms& terms);
   bool try_body_link();
-  bool try_tunnel_link();
+  bool try_tunnel_link(bool fresh);
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
   bool go_on_after_link();

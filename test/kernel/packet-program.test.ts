@@ -10,13 +10,27 @@ const BUILT = "build/test/program_test";
 const TESTS = "test/kernel/native";
 const PROGRAMS = "native/bpf";
 const LOADER = ["kernel", "verdicts"].map((name) => `native/engine/packet/${name}.cc`);
-const SHARED = ["packet/kernel.h", "packet/verdict_hash.h", "verdict_table.h"].map((name) => `native/engine/${name}`);
+const SHARED = ["packet/kernel.h", "packet/verdict_hash.h", "verdict_table.h"].map(
+  (name) => `native/engine/${name}`,
+);
 
 const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g1"];
 const WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"];
 
 /** Groups of cases in program_test.cc. */
-const GROUPS = ["translate", "options", "ignored", "stack", "copy", "ends", "resume", "icmp", "heads", "verdicts", "random"];
+const GROUPS = [
+  "translate",
+  "options",
+  "ignored",
+  "stack",
+  "copy",
+  "ends",
+  "resume",
+  "icmp",
+  "heads",
+  "verdicts",
+  "random",
+];
 
 const changed = (file: string): number => statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
@@ -43,12 +57,7 @@ function build(): void {
   // The other machine reads words wherever they begin.
   const unaligned = "-fno-sanitize=alignment";
   run("clang-14", [...SANITIZERS, unaligned, ...WARNINGS, ...includes, "-c", host, "-o", made(".o")]);
-  const units = [
-    ...tests.filter((file) => file.endsWith(".cc")),
-    ...LOADER,
-    made(".bpf.cc"),
-    made(".o"),
-  ];
+  const units = [...tests.filter((file) => file.endsWith(".cc")), ...LOADER, made(".bpf.cc"), made(".o")];
   const options = ["-std=c++20", "-Wconversion", "-Wno-sign-conversion", ...SANITIZERS, ...WARNINGS];
   run("clang++-14", [...options, ...units, "-lbpf", "-o", made("")]);
   renameSync(join(ROOT, made("")), join(ROOT, BUILT));

@@ -101,6 +101,8 @@ class ClientSide {
   const char* complaint() const {
     if (fate_.leave == Leave::rst_any) return wrong_ ? "response" : nullptr;
     if (wrong_) return "response";
+    // Who has not acknowledged the response in that moment is told.
+    if (fate_.answer == Answer::reset_idle && end_ == End::reset) return nullptr;
     if (end_ != fate_.end) return name_of(end_);
     const bool expects_all = fate_.end == End::fin || fate_.leave == Leave::rst_after;
     return expects_all && responses_ < fate_.requests.size() ? "too few responses" : nullptr;

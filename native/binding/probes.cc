@@ -69,7 +69,8 @@ Napi::Value verdict_of(const Napi::CallbackInfo& info) {
   const uint32_t host_class = verdicts.host_class(normalize_host(authority, host_storage));
   const auto begins = [&](const std::string& text) {
     if (text.empty()) return true;
-    return path.starts_with(text) && (text.back() == '/' || path.size() == text.size() || path[text.size()] == '/');
+    return path.starts_with(text) &&
+           (text.back() == '/' || path.size() == text.size() || path[text.size()] == '/');
   };
   const VerdictTable::Path* longest = nullptr;
   for (const VerdictTable::Path& candidate : verdicts.table().paths) {

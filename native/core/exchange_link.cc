@@ -69,7 +69,8 @@ bool Exchange::try_tunnel_link(bool fresh) {
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
   // Few bytes would wait until the end of the round.
-  if (!client.flush_now() || !backend.flush_now() || client.has_output() || backend.has_output()) return false;
+  if (!client.flush_now() || !backend.flush_now() || client.has_output() || backend.has_output())
+    return false;
   if (client.peer_closed() || backend.peer_closed()) return false;
   // What can be under way in a new one is little: nobody sends a whole window at once. And who is silent at first would
   // not be asked again.

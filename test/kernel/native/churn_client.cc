@@ -115,8 +115,8 @@ class ClientSide {
     const char kind = fate_.requests[requests_++];
     if (kind == 't') return socket_.queue(peer::kOpensTunnel);
     const Answer answer = at_last() ? fate_.answer : kind == 'c' ? Answer::chunked : Answer::keep;
-    const std::string target =
-        "/" + std::to_string(kind == 'o' ? kElsewhere : fate_.down) + "/" + static_cast<char>(answer) + " HTTP/1.1";
+    const std::string target = "/" + std::to_string(kind == 'o' ? kElsewhere : fate_.down) + "/" +
+                               static_cast<char>(answer) + " HTTP/1.1";
     const std::string host = "\r\nhost: test.example";
     if (kind == 'p') {
       socket_.queue(message("POST " + target + host, at_last() ? fate_.up : 0));

@@ -36,7 +36,8 @@ void expect_all(Rig& rig, Report& report, const std::vector<std::string>& heads,
   for (const std::string& head : heads) {
     report.where = shown(head) + ": ";
     report.equal("the model's word", is_plain(head, plain_table()), passes);
-    for (const bool v6 : {false, true}) expect_verdict(rig, report, head, passes, plain_table(), {v6, false, false});
+    for (const bool v6 : {false, true})
+      expect_verdict(rig, report, head, passes, plain_table(), {v6, false, false});
   }
 }
 
@@ -101,18 +102,28 @@ void bad_line(Rig& rig, Report& report) {
       head_of(kGet).replace(14, 2, "\n"),
       head_of(kGet).replace(14, 2, "\r"),
   };
-  for (const char* line :
-       {"POST / HTTP/1.1",      "PUT / HTTP/1.1",      "DELETE / HTTP/1.1", "OPTIONS / HTTP/1.1",
-        "OPTIONS * HTTP/1.1",   "CONNECT a:1 HTTP/1.1", "TRACE / HTTP/1.1",  "get / HTTP/1.1",
-        "Get / HTTP/1.1",       "head / HTTP/1.1",     "GETT / HTTP/1.1",   "HEADS / HTTP/1.1",
-        "GET / HTTP/1.0",       "GET / HTTP/1.2",      "GET / HTTP/2.0",    "GET / http/1.1",
-        "GET / HTTP/1.10",      "GET  / HTTP/1.1",     "GET /  HTTP/1.1",   "GET\t/ HTTP/1.1",
-        "GET /\tHTTP/1.1",      "GET http://test.example/ HTTP/1.1", "GET * HTTP/1.1", "GET a HTTP/1.1",
-        "GET /./a HTTP/1.1",    "GET /a/. HTTP/1.1",   "GET /../a HTTP/1.1", "GET /a/.. HTTP/1.1",
-        "GET /.a HTTP/1.1",     "GET /a/..;/b HTTP/1.1", "GET /%61 HTTP/1.1", "GET /a%2fb HTTP/1.1",
-        "GET /a#b HTTP/1.1",    "GET /a?b#c HTTP/1.1", "GET /a\\b HTTP/1.1", "GET /a?b\\c HTTP/1.1",
-        "GET /a\"b HTTP/1.1",   "GET /a|b HTTP/1.1",   "GET /a b HTTP/1.1", "GET /\x7f HTTP/1.1",
-        "GET /\x80 HTTP/1.1",   "GET /?\xff HTTP/1.1", "GET /\x01 HTTP/1.1", "HEAD http://a/ HTTP/1.1"}) {
+  for (const char* line : {"POST / HTTP/1.1",    "PUT / HTTP/1.1",
+                           "DELETE / HTTP/1.1",  "OPTIONS / HTTP/1.1",
+                           "OPTIONS * HTTP/1.1", "CONNECT a:1 HTTP/1.1",
+                           "TRACE / HTTP/1.1",   "get / HTTP/1.1",
+                           "Get / HTTP/1.1",     "head / HTTP/1.1",
+                           "GETT / HTTP/1.1",    "HEADS / HTTP/1.1",
+                           "GET / HTTP/1.0",     "GET / HTTP/1.2",
+                           "GET / HTTP/2.0",     "GET / http/1.1",
+                           "GET / HTTP/1.10",    "GET  / HTTP/1.1",
+                           "GET /  HTTP/1.1",    "GET\t/ HTTP/1.1",
+                           "GET /\tHTTP/1.1",    "GET http://test.example/ HTTP/1.1",
+                           "GET * HTTP/1.1",     "GET a HTTP/1.1",
+                           "GET /./a HTTP/1.1",  "GET /a/. HTTP/1.1",
+                           "GET /../a HTTP/1.1", "GET /a/.. HTTP/1.1",
+                           "GET /.a HTTP/1.1",   "GET /a/..;/b HTTP/1.1",
+                           "GET /%61 HTTP/1.1",  "GET /a%2fb HTTP/1.1",
+                           "GET /a#b HTTP/1.1",  "GET /a?b#c HTTP/1.1",
+                           "GET /a\\b HTTP/1.1", "GET /a?b\\c HTTP/1.1",
+                           "GET /a\"b HTTP/1.1", "GET /a|b HTTP/1.1",
+                           "GET /a b HTTP/1.1",  "GET /\x7f HTTP/1.1",
+                           "GET /\x80 HTTP/1.1", "GET /?\xff HTTP/1.1",
+                           "GET /\x01 HTTP/1.1", "HEAD http://a/ HTTP/1.1"}) {
     heads.push_back(head_of(line));
   }
   heads.push_back(head_of(std::string("GET /\0 HTTP/1.1", 15)));
@@ -148,19 +159,53 @@ void bad_fields(Rig& rig, Report& report) {
       head_of(kGet, std::string("a: \0b\r\n", 7)),
       head_of(kGet, std::string("a\0: b\r\n", 7)),
   };
-  for (const char* field :
-       {"host: test.example",  "Host: other.example",      "host: other.example",    "content-length: 0",
-        "Content-Length: 5",   "CONTENT-LENGTH: 5",        "transfer-encoding: chunked", "upgrade: h2c",
-        "expect: 100-continue", "x-secret: v",             "X-SECRET: v",            "x-forwarded-for: 1.2.3.4",
-        "X-Forwarded-Proto: h", "x-forwarder: v",          "connection: close",      "connection: upgrade",
-        "connection: keep-alive, x", "connection: keep-aliv", "connection: ",        "x_y: v",
-        "a : b",               "a\t: b",                   " a: b",                  "\ta: b",
-        ": b",                 "a",                        "a:",                     "a:b",
-        "a:\tb",               "a: b\tc",                  "a: b\rc",                "a: b\nc",
-        "a: b\n\r",            "a: \x7f",                  "a: \x80",                "a: b\xff",
-        "\xc3\xa4: b",         "a: \x01",                  "a: b\x1f",               "a@: b",
-        "a[: b",               "a{: b",                    "a/: b",                  "content-length\t: 5",
-        "content-length : 5",  "a: b\r\n c",               "a: b\r\n\tc"}) {
+  for (const char* field : {"host: test.example",
+                            "Host: other.example",
+                            "host: other.example",
+                            "content-length: 0",
+                            "Content-Length: 5",
+                            "CONTENT-LENGTH: 5",
+                            "transfer-encoding: chunked",
+                            "upgrade: h2c",
+                            "expect: 100-continue",
+                            "x-secret: v",
+                            "X-SECRET: v",
+                            "x-forwarded-for: 1.2.3.4",
+                            "X-Forwarded-Proto: h",
+                            "x-forwarder: v",
+                            "connection: close",
+                            "connection: upgrade",
+                            "connection: keep-alive, x",
+                            "connection: keep-aliv",
+                            "connection: ",
+                            "x_y: v",
+                            "a : b",
+                            "a\t: b",
+                            " a: b",
+                            "\ta: b",
+                            ": b",
+                            "a",
+                            "a:",
+                            "a:b",
+                            "a:\tb",
+                            "a: b\tc",
+                            "a: b\rc",
+                            "a: b\nc",
+                            "a: b\n\r",
+                            "a: \x7f",
+                            "a: \x80",
+                            "a: b\xff",
+                            "\xc3\xa4: b",
+                            "a: \x01",
+                            "a: b\x1f",
+                            "a@: b",
+                            "a[: b",
+                            "a{: b",
+                            "a/: b",
+                            "content-length\t: 5",
+                            "content-length : 5",
+                            "a: b\r\n c",
+                            "a: b\r\n\tc"}) {
     heads.push_back(head_of(kGet, std::string(field) + "\r\n"));
   }
   expect_all(rig, report, heads, false);
@@ -185,8 +230,25 @@ void random_heads(Rig& rig, Report& report) {
   std::mt19937 random(20'261'127);
   const auto below = [&](size_t limit) { return random() % limit; };
   const VerdictTable table = plain_table();
-  static const std::string kPieces[] = {"\r\n", "\n", "\r", " ", ":", ": ", "/", "/.", "?", "%", "\t", "host", "HEAD", "GET ",
-                                        "test.example", "a: b\r\n", "content-length", "x-forwarded-for: ", "\xff"};
+  static const std::string kPieces[] = {"\r\n",
+                                        "\n",
+                                        "\r",
+                                        " ",
+                                        ":",
+                                        ": ",
+                                        "/",
+                                        "/.",
+                                        "?",
+                                        "%",
+                                        "\t",
+                                        "host",
+                                        "HEAD",
+                                        "GET ",
+                                        "test.example",
+                                        "a: b\r\n",
+                                        "content-length",
+                                        "x-forwarded-for: ",
+                                        "\xff"};
   int passed = 0;
   for (int i = 0; i < 6'000; i++) {
     std::string head = head_of(below(2) ? "GET /some/path?query=1 HTTP/1.1" : "HEAD /index.html HTTP/1.1",
@@ -265,7 +327,8 @@ VerdictTable::Path path_to(const std::string& text, uint32_t route) {
 
 std::string get(const std::string& target) { return head_of("GET " + target + " HTTP/1.1"); }
 
-void expect_route(Rig& rig, Report& report, const VerdictTable& table, const std::string& target, uint32_t route) {
+void expect_route(Rig& rig, Report& report, const VerdictTable& table, const std::string& target,
+                  uint32_t route) {
   report.where = target + ": ";
   Judged link(rig, report, kPlain, table);
   const Segment in = link.request(get(target));
@@ -277,9 +340,9 @@ void expect_route(Rig& rig, Report& report, const VerdictTable& table, const std
 void longest_path(Rig& rig, Report& report) {
   const std::string longest = "/" + std::string(54, 'l') + "/";  // 56 bytes
   const std::string as_long = "/" + std::string(55, 'm');
-  const VerdictTable table =
-      table_of({path_to("", 0), path_to("/ap", 1), path_to("/api", 2), path_to("/api/", 3), path_to("/api/v1", 4),
-                path_to(longest, 5), path_to(as_long, 6), path_to("/no", VerdictTable::kReturns), path_to("//", 7)});
+  const VerdictTable table = table_of(
+      {path_to("", 0), path_to("/ap", 1), path_to("/api", 2), path_to("/api/", 3), path_to("/api/v1", 4),
+       path_to(longest, 5), path_to(as_long, 6), path_to("/no", VerdictTable::kReturns), path_to("//", 7)});
   const struct {
     std::string target;
     uint32_t route;
@@ -317,7 +380,8 @@ void longest_path(Rig& rig, Report& report) {
 // Of deeper ones user space knows where they lead.
 void depth(Rig& rig, Report& report) {
   std::vector<VerdictTable::Path> paths = {path_to("", 0)};
-  for (size_t length = 2; length < 20; length++) paths.push_back(path_to("/" + std::string(length - 1, 'z'), 1));
+  for (size_t length = 2; length < 20; length++)
+    paths.push_back(path_to("/" + std::string(length - 1, 'z'), 1));
   expect_route(rig, report, table_of(paths), "/1/2/3", 0);
   expect_route(rig, report, table_of(paths), "/1/2/3/", VerdictTable::kReturns);
   expect_route(rig, report, table_of(paths), "/1/2/3/4/5/6/7/8/9", VerdictTable::kReturns);
@@ -379,9 +443,10 @@ void placed(Rig& rig, Report& report) {
   const struct {
     const char* target;
     bool passes;
-  } kTargets[] = {{"/here", true},   {"/here?x=1", true},  {"/here?x=2", false}, {"/her", false},
-                  {"/herf", false},  {"/there", false},    {"/elsewhere", false}, {"/unknown", false},
-                  {"/12345678", true}, {"/12345679", false}, {"/123456789012345", true}, {"/123456789012346", false},
+  } kTargets[] = {{"/here", true},       {"/here?x=1", true},        {"/here?x=2", false},
+                  {"/her", false},       {"/herf", false},           {"/there", false},
+                  {"/elsewhere", false}, {"/unknown", false},        {"/12345678", true},
+                  {"/12345679", false},  {"/123456789012345", true}, {"/123456789012346", false},
                   {"/free", true}};
   for (const auto& [target, passes] : kTargets) {
     report.where = std::string(target) + ": ";

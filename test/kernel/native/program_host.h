@@ -10,8 +10,13 @@ extern "C" {
 
 typedef int (*host_program)(struct __sk_buff*);
 extern const host_program host_programs[3];
-extern void *const host_sockets, *const host_records, *const host_counters, *const host_rings, *const host_judges,
-    *const host_rule_set, *const host_scratch, *const host_paths, *const host_names, *const host_places;
+extern void *const host_sockets,
+    *const host_records, *const host_counters, *const host_rings, *const host_judges,
+                                                                      *const host_rule_set,
+                                                                          *const host_scratch,
+                                                                              *const host_paths,
+                                                                                  *const host_names,
+                                                                                      *const host_places;
 // A value of `scratch`.
 __u32 host_scratch_bytes(void);
 // What `skb->tc_index` says of packets that a program sends on: to be let pass, or a copy for a stack.

@@ -27,7 +27,8 @@ std::string lowercase(std::string text) {
 
 bool is_plain_line(const std::string& line) {
   const size_t method = line.find(' ');
-  if (method == line.npos || (line.substr(0, method) != "GET" && line.substr(0, method) != "HEAD")) return false;
+  if (method == line.npos || (line.substr(0, method) != "GET" && line.substr(0, method) != "HEAD"))
+    return false;
   const std::string rest = line.substr(method + 1);
   const std::string version = " HTTP/1.1";
   if (!rest.ends_with(version)) return false;
@@ -35,12 +36,15 @@ bool is_plain_line(const std::string& line) {
   if (!target.starts_with('/') || target.size() > LS_TARGET_MAX) return false;
   const size_t query = std::min(target.find('?'), target.size());
   const std::string path = target.substr(0, query);
-  return path.find("/.") == path.npos && consists_of(path, kInPath) && consists_of(target.substr(query), kInQuery);
+  return path.find("/.") == path.npos && consists_of(path, kInPath) &&
+         consists_of(target.substr(query), kInQuery);
 }
 
 }  // namespace
 
-VerdictTable::Destination to_route(uint32_t route, uint32_t pool, bool placed) { return {route, pool, placed}; }
+VerdictTable::Destination to_route(uint32_t route, uint32_t pool, bool placed) {
+  return {route, pool, placed};
+}
 
 VerdictTable plain_table() {
   VerdictTable table;
@@ -140,9 +144,7 @@ void Judged::expect_acknowledges(const Segment& in, uint32_t seq, const std::str
   report_.equal("phase", client.phase & LS_STATE, uint32_t{LS_LINKED});
 }
 
-void Judged::expect_answers(const Segment& in) {
-  expect_spliced(backend, in, spliced(in, backend, client));
-}
+void Judged::expect_answers(const Segment& in) { expect_spliced(backend, in, spliced(in, backend, client)); }
 
 void Judged::acknowledge() { expect_answers(acknowledgement_of_backend()); }
 

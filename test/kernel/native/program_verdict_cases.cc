@@ -43,7 +43,8 @@ void expect_told(Rig& rig, Report& report, uint32_t status, uint32_t body, const
   report.equal("body", passed.body, body);
   report.equal("route", passed.route, route);
   report.equal("text", told, text);
-  report.equal("in order", passed.started_ns <= passed.responded_ns && passed.responded_ns <= passed.ended_ns, true);
+  report.equal("in order", passed.started_ns <= passed.responded_ns && passed.responded_ns <= passed.ended_ns,
+               true);
 }
 
 void conversation(Rig& rig, Report& report) {
@@ -107,7 +108,8 @@ void plain_responses(Rig& rig, Report& report) {
       {kAsk, "HTTP/1.1 503 \xff\xfe\r\na: \xff\r\ncontent-length: 1\r\nb: c\r\n\r\nx", 503, 1},
       {kAsk, "HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx", 200, 1},
       {kAsk, "HTTP/1.1 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 1\r\n\r\nx", 200, 1},
-      {kAsk, "HTTP/1.1 200 OK\r\nx-content-length: 7\r\ncontent-type: a\r\ncontent-length: 1\r\n\r\nx", 200, 1},
+      {kAsk, "HTTP/1.1 200 OK\r\nx-content-length: 7\r\ncontent-type: a\r\ncontent-length: 1\r\n\r\nx", 200,
+       1},
       {kAsk, "HTTP/1.1 204 No Content\r\n\r\n", 204, 0},
       {kAsk, "HTTP/1.1 204 No Content\r\ncontent-length: 10\r\n\r\n", 204, 0},
       {kAsk, "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n", 304, 0},
@@ -161,15 +163,16 @@ void unread(Rig& rig, Report& report) {
       "HTTP/1.1 304 Not Modified\r\ncontent-length: 1\r\n\r\nx",
   };
   for (const char* field :
-       {"transfer-encoding: chunked", "Transfer-Encoding: gzip, chunked", "connection: close", "Connection: Close",
-        "connection:close", "connection: keep-alive, close", "connection: x-secret", "upgrade: h2c", "Upgrade:h2c",
-        "content-length: 5", "Content-Length: 6", "content-length : 5", "content-length\t: 5", "content-length: 5, 5",
-        " content-length: 6", "\tcontent-length: 6", "content-lengths: 6", "transfer-encoding : chunked"}) {
+       {"transfer-encoding: chunked", "Transfer-Encoding: gzip, chunked", "connection: close",
+        "Connection: Close", "connection:close", "connection: keep-alive, close", "connection: x-secret",
+        "upgrade: h2c", "Upgrade:h2c", "content-length: 5", "Content-Length: 6", "content-length : 5",
+        "content-length\t: 5", "content-length: 5, 5", " content-length: 6", "\tcontent-length: 6",
+        "content-lengths: 6", "transfer-encoding : chunked"}) {
     texts.push_back(ok + "content-length: 5\r\n" + field + "\r\n\r\nhello");
     texts.push_back(ok + field + "\r\ncontent-length: 5\r\n\r\nhello");
   }
-  for (const char* length : {"", " ", "x", "5x", "+5", "-5", "  5", "5 ", "0x5", "5;", "5,5", "1000000000", "4294967296",
-                             "99999999999999999999", "\t5", "\xb5"}) {
+  for (const char* length : {"", " ", "x", "5x", "+5", "-5", "  5", "5 ", "0x5", "5;", "5,5", "1000000000",
+                             "4294967296", "99999999999999999999", "\t5", "\xb5"}) {
     texts.push_back(ok + "content-length: " + length + "\r\n\r\nhello");
   }
   for (const std::string& text : texts) {
@@ -239,11 +242,13 @@ void fin(Rig& rig, Report& report) {
   {
     Judged link(rig, report);
     link.ask(kAsk);
-    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next, "spliced 1, early_requests 1");
+    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next,
+                             "spliced 1, early_requests 1");
     report.equal("ends", link.client.ends, 0u);
     link.answer(kOk);
     report.where = "client, responding: ";
-    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next, "spliced 1, early_requests 1");
+    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next,
+                             "spliced 1, early_requests 1");
     report.equal("ends", link.client.ends, 0u);
   }
   report.where = "backend, between: ";
@@ -312,7 +317,8 @@ void rst(Rig& rig, Report& report) {
       kWhen[when](link);
       Segment in = link.request("");
       in.flags = kRst | kAck;
-      link.expect_spliced(link.client, in, spliced(in, link.client, link.backend), Sums::none, "spliced 1, resets 1");
+      link.expect_spliced(link.client, in, spliced(in, link.client, link.backend), Sums::none,
+                          "spliced 1, resets 1");
       expect_event(rig, report, LS_EVENT_RESET);
       report.equal("held", link.client.ends & LS_HELD, 0u);
     }
@@ -418,7 +424,8 @@ void urgent(Rig& rig, Report& report) {
   want = ask;
   ask.urgent = want.urgent = 5;
   ask.flags |= kUrg;
-  link.expect_spliced(link.client, ask, spliced(want, link.client, link.backend), Sums::none, "spliced 1, repeated 1");
+  link.expect_spliced(link.client, ask, spliced(want, link.client, link.backend), Sums::none,
+                      "spliced 1, repeated 1");
 }
 
 // ---- Requests that come again --------------------------------------------------------------------------------------
@@ -433,7 +440,8 @@ Segment part_of(const Segment& whole, size_t from, size_t length) {
 
 void expect_repeats(Judged& link, const Segment& in, Segment want, Sums sums = Sums::none) {
   want.flags &= static_cast<uint8_t>(~(kFin | kUrg));
-  link.expect_spliced(link.client, in, spliced(want, link.client, link.backend), sums, "spliced 1, repeated 1");
+  link.expect_spliced(link.client, in, spliced(want, link.client, link.backend), sums,
+                      "spliced 1, repeated 1");
 }
 
 void again(Rig& rig, Report& report) {
@@ -536,7 +544,8 @@ void before_the_link(Rig& rig, Report& report) {
   Judged link(rig, report);
   Segment in = link.request(kAsk);
   in.seq -= 10;
-  link.expect_passed(link.arrive(link.client, in), reminder_to_stack(in, link.client), "split_acks 1, old_data_cut 1");
+  link.expect_passed(link.arrive(link.client, in), reminder_to_stack(in, link.client),
+                     "split_acks 1, old_data_cut 1");
   in.seq -= static_cast<uint32_t>(kAsk.size());
   link.expect_passed(link.arrive(link.client, in), to_stack(in, link.client), "old_data 1");
 }
@@ -555,7 +564,8 @@ void another_in_its_place(Rig& rig, Report& report) {
   Segment instead = first;
   instead.payload = bytes_of(evil);
   const Run run = link.arrive(link.client, instead);
-  report.equal("payload goes on", run.verdict == kRedirect && run.packet.size() == frame_of(instead).size(), false);
+  report.equal("payload goes on", run.verdict == kRedirect && run.packet.size() == frame_of(instead).size(),
+               false);
   rig.counted();
 }
 
@@ -588,7 +598,8 @@ void wraps(Rig& rig, Report& report) {
 // was judged.
 class Delivered {
  public:
-  Delivered(Report& report, const Judged& link) : report_(report), link_(link), first_(link.client.link_rcv) {}
+  Delivered(Report& report, const Judged& link)
+      : report_(report), link_(link), first_(link.client.link_rcv) {}
 
   void take(const Segment& in, const Bytes& out, bool judged) {
     const size_t headers = frame_of(Segment{.v6 = in.v6}).size();
@@ -600,7 +611,8 @@ class Delivered {
     const uint32_t at = seq - link_.client.delta_seq - first_;
     if (judged) {
       report_.equal("a head begins where the last one ended", at, static_cast<uint32_t>(bytes_.size()));
-      report_.equal("a plain one", is_plain(std::string(payload.begin(), payload.end()), plain_table()), true);
+      report_.equal("a plain one", is_plain(std::string(payload.begin(), payload.end()), plain_table()),
+                    true);
       bytes_.insert(bytes_.end(), payload.begin(), payload.end());
     }
     for (size_t i = 0; i < payload.size(); i++) {
@@ -645,7 +657,8 @@ void anything(Rig& rig, Report& report) {
       std::string text = sent + fresh;
       if (below(6) == 0) text[below(text.size())] = static_cast<char>(random());
       const uint32_t from = below(2) ? static_cast<uint32_t>(sent.size()) : below(text.size());
-      const uint32_t length = below(3) ? static_cast<uint32_t>(text.size()) - from : below(text.size() - from + 1);
+      const uint32_t length =
+          below(3) ? static_cast<uint32_t>(text.size()) - from : below(text.size() - from + 1);
       Segment in = link.request(text.substr(from, length));
       in.seq = first + from + (below(20) ? 0 : below(40) - 20);
       if (below(8) == 0) in.flags |= static_cast<uint8_t>(random() & (kFin | kUrg | kPsh));
@@ -734,7 +747,8 @@ std::vector<Case> verdict_cases() {
       {"verdicts", "put up with packets of a response in any order", out_of_order},
       {"verdicts", "know how long a response is", plain_responses},
       {"verdicts", "return at other responses", unread},
-      {"verdicts", "return at other responses, with the last acknowledgement", unread_with_the_last_acknowledgement},
+      {"verdicts", "return at other responses, with the last acknowledgement",
+       unread_with_the_last_acknowledgement},
       {"verdicts", "end the link at a response that is too long", too_long},
       {"verdicts", "know what FIN means at which time", fin},
       {"verdicts", "know who is to hear of RST", rst},

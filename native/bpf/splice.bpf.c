@@ -130,6 +130,8 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     skb->tc_index = 0;
     raise(&r->local_acked, p->ack - r->adv_out);
   }
+  // A byte that is called urgent is taken out of those that were judged, also when the flag comes before it.
+  if ((r->flags & (LS_JUDGED | LS_CLIENT)) == (LS_JUDGED | LS_CLIENT)) p->flags &= ~LS_TCP_URG;
   if (!splice(skb, p, r, peer)) return DROP;
   count(LS_COUNT_spliced);
   return send_on(skb, peer, on_loopback);

@@ -111,7 +111,7 @@ class Exchange : private Splicer::Owner {
   const char* join(Link kind, const Splicer::Terms& terms);
   void shed_request();
   bool try_body_link();
-  bool try_tunnel_link();
+  bool try_tunnel_link(bool fresh);
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
   bool go_on_after_link();

@@ -82,7 +82,7 @@ bool Exchange::step_forwarding() {
   // What the client sent ahead of the 101 raised its edge already.
   if (tunnel_ && !was_tunnel && !pump_request()) return true;
   account_bytes();
-  if (try_tunnel_link()) return true;
+  if (try_tunnel_link(!was_tunnel)) return true;
   if (tunnel_) {
     if (request_body_.complete() && !upstream_->stream().blocked()) upstream_->stream().shut_down_sending();
     if (response_body_.complete() && !client_.stream().blocked()) client_.stream().shut_down_sending();

@@ -77,17 +77,18 @@ bool Exchange::try_body_link() {
 }
 
 // True when the tunnel goes past this process from here on.
-bool Exchange::try_tunnel_link() {
+bool Exchange::try_tunnel_link(bool fresh) {
   if (!tunnel_ || rules_->forward != HeaderRules::Forward::connection || worker_.splicer() == nullptr ||
       link_refused_)
     return false;
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
-  if (client.has_output() || backend.has_output() || client.peer_closed() || backend.peer_closed())
+  // Few bytes would wait until the end of the round.
+  if (!client.flush_now() || !backend.flush_now() || client.has_output() || backend.has_output())
     return false;
-  // What can be under way in a new one is little: nobody sends a whole window at once. Whoever is silent at first would not
-  // be asked again.
-  const bool fresh = request_body_.consumed() == 0 && response_body_.consumed() == 0;
+  if (client.peer_closed() || backend.peer_closed()) return false;
+  // What can be under way in a new one is little: nobody sends a whole window at once. And who is silent at first would
+  // not be asked again.
   if (!fresh && !worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
   link_refused_ = join(Link::tunnel, {}) != nullptr;
   if (link_refused_) return false;

@@ -254,6 +254,8 @@ export interface NativeAddon {
     path: string,
     headers: readonly (readonly [string, string])[],
   ): number;
+  /** Index of the route by which a plain request may pass in the kernel, or -1 for what user space has to see. */
+  verdictOf(snapshot: NativeSnapshot, method: string, authority: string, path: string): number;
   /** Reads a head that arrives in pieces cut at `splits`. */
   parseHead(
     kind: "request" | "response",

@@ -172,7 +172,8 @@ describe("two proxies on one host", () => {
       config: { forward },
     });
     const targets = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? { down: 4 * MB } : { up: 4 * MB }));
-    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets);
+    const tunnel = forward === "connection" ? 1 : 0;
+    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets, { tunnel });
     expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
     // Only one of them splices: on lo, where they meet, there is one order for both.
     const first = await front.quietCounters();

@@ -44,6 +44,28 @@ const FATES = [...ENDS, ...MORE_ENDS, ...ENDS, ...MORE_ENDS, AT_ANY_TIME];
 /** Fates that end with FIN from both sides. */
 const PEACEFUL = ["client-fin", "server-fin", "both-fin", "half-close"];
 
+/** What becomes of clients whose requests are judged one by one, and of those that make others in between. */
+const JUDGED = [
+  "judged-series",
+  "judged-post",
+  "judged-elsewhere",
+  "judged-chunked",
+  "judged-long",
+  "judged-tunnel",
+  "judged-fin-waiting",
+  "judged-rst",
+  "judged-rst-waiting",
+  "judged-rst-in-response",
+  "judged-rst-any-time",
+  "judged-server-fin",
+  "judged-server-fin-early",
+  "judged-server-fin-in-response",
+  "judged-server-rst",
+  "judged-server-rst-early",
+  "judged-server-rst-in-response",
+];
+const JUDGED_PART = 200 * JUDGED.length;
+
 /** Runs a `churn_client` to its end, which fails when a connection does not end as its fate says. */
 async function churn({ client, target }: Topology, total: number, atOnce: number, fates: readonly string[]) {
   const args = [target, "8080", String(total), String(atOnce), ...fates];
@@ -178,3 +200,39 @@ it("160,000 spliced connections leave nothing behind, while a WebSocket stays fo
   setSysctl(topology.proxy, "net/ipv4/ip_local_port_range", PORTS);
   await Promise.all([soak(topology), stay(topology)]);
 }, 240_000);
+
+it("connections whose requests are judged one by one leave nothing behind", async () => {
+  const topology = await Topology.make("routed", 4);
+  setSysctl(topology.client, "net/ipv4/tcp_tw_reuse", 1);
+  setSysctl(topology.proxy, "net/ipv4/tcp_tw_reuse", 1);
+  const server = await startServer(topology);
+  const pool = { backends: [{ address: withPort(topology.backends[0]!, 9_000) }] };
+  const proxy = await PacketProxy.start(topology.proxy, {
+    listen: topology.listen,
+    backends: [],
+    config: {
+      timeouts: { stream: "4s", idle: "1s", drain: "1s" },
+      routes: [
+        { match: { path: "/1001/" }, pool: "elsewhere" },
+        { match: {}, pool: "main" },
+      ],
+      pools: { main: pool, elsewhere: pool },
+    },
+  });
+  const fresh = await proxy.counters();
+  const judgedBefore = fresh.event("judged");
+  await churn(topology, JUDGED_PART, AT_ONCE, JUDGED);
+  const before = await held(proxy, server);
+  await churn(topology, JUDGED_PART, AT_ONCE, JUDGED);
+  const { counters, fds } = await held(proxy, server);
+  expect(counters.impossible).toEqual([]);
+  expect(counters.event("judged") - judgedBefore).toBeGreaterThan(JUDGED_PART);
+  expect(counters.event("lost_requests")).toBe(0);
+  expect(room(counters)).toBe(room(fresh));
+  expect(publishedRecords(proxy.pid)).toBeLessThanOrEqual(counters.records("ended"));
+  expect(fds).toBe(before.fds);
+  const sockets = socketsToBackend(topology.proxy);
+  expect(sockets.filter((state) => state !== "TIME-WAIT")).toEqual([]);
+  expect((await server.stop()).open).toBe(0);
+  await proxy.stop();
+}, 120_000);

@@ -36,14 +36,15 @@ static __always_inline __u64 mask_below(__u32 length) { return (1ULL << ((length
 // ... of which there may be more.
 static __always_inline __u64 mask_of(__u32 length) { return length >= 8 ? ~0ULL : mask_below(length); }
 
-// Place of the highest bit of a number below 2^63 that is not 0. Without branches, and where the compiler would make some,
-// in assembler: the verifier would follow each of them.
+// Place of the highest bit of a number below 2^63 that is not 0. Without branches, also where the compiler would make some
+// if it knew what is shifted: the verifier would follow each of them.
 static __always_inline __u32 highest_bit(__u64 bits) {
   __u64 at = 0;
   for (int log = 5; log >= 0; log--) {
     __u64 above = bits >> (1 << log);
-    asm volatile("%0 = -%0; %0 >>= 63" : "+r"(above));
-    above <<= log;
+    above = -above;
+    asm volatile("" : "+r"(above));
+    above = (above >> 63) << log;
     bits >>= above;
     at += above;
   }
@@ -76,11 +77,11 @@ __noinline __u32 scan_path(__u32 judge, __u32 at) {
     if (target_bytes[c] != 1) break;
     const __u64 slash = is_byte(c, '/');
     dots |= before & is_byte(c, '.');
-    if (n > 0 && n < LS_PATH_BYTES) lengths |= slash * (3ULL << n);
+    if (n > 0 && n <= LS_PATH_BYTES) lengths |= slash * (3ULL << n);
     before = slash;
   }
   // Of what is longer no route has a path.
-  if (n < LS_PATH_BYTES) lengths |= 1ULL << (n & 63);
+  if (n <= LS_PATH_BYTES) lengths |= 1ULL << (n & 63);
   j->lengths = lengths & ((1ULL << (LS_PATH_BYTES + 1)) - 1);
   return dots ? 0 : n;
 }
@@ -257,11 +258,14 @@ __noinline __u64 sum_if_same(__u32 judge, __u32 skipped, __u32 length) {
 
 // ---- Heads of responses --------------------------------------------------------------------------------------------
 
-// "Content-Length: 123\r". The number goes into `sized`, 1 higher; one that is there twice is not plain.
+// What follows "Content-Length" has to be ": 123\r". The number goes into `sized`, 1 higher; one that is there twice is not
+// plain, and neither is whatever somebody could take for that field.
 static __always_inline int read_size(struct bytes* bytes, __u32 at) {
   const char* text = bytes->text;
   __u32 size = 0;
   __u32 digits = 0;
+  if (text[at & LS_INSIDE] != ':') return 0;
+  at++;
   if (text[at & LS_INSIDE] == ' ') at++;
   for (; digits < 10; digits++) {
     const __u8 digit = text[(at + digits) & LS_INSIDE] - '0';
@@ -300,8 +304,8 @@ __noinline __u32 read_response_field(__u32 at, __u32 length) {
 
   const __u64 name = first | LS_EACH(0x20);
   if (name == LS_WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
-    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(7);
-    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0) && !read_size(bytes, at + 15)) return 0;
+    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(6);
+    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', 0, 0) && !read_size(bytes, at + 14)) return 0;
   }
   // "Connection: keep-alive" says nothing new, everything else there is said to the next hop only.
   if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&

@@ -82,6 +82,8 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
   __u32 length = p->payload;
   if (length < 16 || length > LS_HEAD_MAX || (p->flags & (LS_TCP_FIN | LS_TCP_URG))) return LS_TO_USER;
   asm volatile("%0 &= 2047" : "+r"(length));
+  // From here on there is nothing to compare the last request with.
+  j->request_begin = j->request_end;
   if (length < 16 || bpf_skb_load_bytes(skb, p->headers, j->head, length) < 0) return LS_TO_USER;
   if (!is_plain(r->judge, length)) return LS_TO_USER;
   j->request_begin = p->seq;
@@ -117,8 +119,10 @@ static __noinline int judge_repeated(struct __sk_buff* skb, struct packet* p, st
     count(LS_COUNT_unjudged);
     return LS_REFUSE;
   }
+  // Neither may it end within those bytes.
+  p->flags &= ~LS_TCP_FIN;
   if (more) {
-    p->flags &= ~(LS_TCP_FIN | LS_TCP_PSH | LS_TCP_URG);
+    p->flags &= ~LS_TCP_PSH;
     if (is_jumbo(p) || !cut_to(skb, p, length, sum)) return LS_REFUSE;
     p->payload = length;
     __sync_fetch_and_or(&r->ends, LS_PIPELINES);

@@ -47,6 +47,11 @@ class ServerSide {
       const size_t end = input_.find("\r\n\r\n");
       if (end == std::string::npos) return;
       const size_t total = end + 4 + length_in(std::string_view(input_).substr(0, end));
+      if (peer::opens_tunnel(std::string_view(input_).substr(0, end + 2))) {
+        socket_.queue(peer::kTunnelIsOpen);
+        input_.erase(0, total);
+        continue;
+      }
       // "GET /DOWN/ANSWER HTTP/1.1"
       const size_t down_at = input_.find('/') + 1;
       const size_t slash = input_.find('/', down_at);
@@ -59,14 +64,24 @@ class ServerSide {
   }
 
   void respond(Answer answer, size_t size) {
-    if (answer == Answer::reset_early || answer == Answer::reset_body) {
-      socket_.reset();
-      return;
+    switch (answer) {
+      case Answer::never:
+        return;
+      case Answer::reset_early:
+      case Answer::reset_body:
+        return socket_.reset();
+      case Answer::finish_early:
+        return socket_.finish_behind();
+      case Answer::chunked:
+        return socket_.queue("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0\r\n\r\n");
+      default:
+        break;
     }
     const std::string response = message("HTTP/1.1 200 OK", size);
-    socket_.queue(answer == Answer::reset_after ? response.substr(0, response.size() / 2) : response);
-    if (answer == Answer::finish) socket_.finish_behind();
-    if (answer != Answer::reset_after) return;
+    const bool part = answer == Answer::reset_after || answer == Answer::finish_within;
+    socket_.queue(part ? response.substr(0, response.size() / 2) : response);
+    if (answer == Answer::finish || answer == Answer::finish_within) socket_.finish_behind();
+    if (answer != Answer::reset_after && answer != Answer::reset_idle) return;
     socket_.flush();
     socket_.reset();
   }

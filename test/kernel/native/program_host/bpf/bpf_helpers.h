@@ -27,6 +27,7 @@
 #define bpf_redirect_neigh host_redirect_neigh
 #define bpf_map_lookup_elem host_map_lookup
 #define bpf_map_delete_elem host_map_delete
+#define bpf_ringbuf_query host_ring_query
 #define bpf_ringbuf_output host_ring_output
 #define bpf_ktime_get_ns host_time_ns
 

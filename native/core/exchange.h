@@ -242,6 +242,7 @@ class Exchange : private Splicer::Owner {
   bool wants_link_ = false;     // on which the response passes
   bool client_closed_ = false;  // while the link stood
   bool passes_ = false;         // ... and requests that follow
+  bool looks_ = false;         // for bytes that slipped into a queue while a body's link was made
   bool link_refused_ = false;   // for the body or the tunnel
   Link linked_ = Link::none;
   Link carried_ = Link::none;   // at any time

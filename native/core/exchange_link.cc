@@ -1,6 +1,8 @@
 // Two connections joined past this process: for a long body, which both ends know the length of; in forward mode
 // `connection` for a tunnel, which lasts as long as they do; and for requests that are judged one by one
 // (exchange_verdict.cc).
+#include <sys/epoll.h>
+
 #include <algorithm>
 
 #include "exchange.h"
@@ -73,6 +75,10 @@ bool Exchange::try_body_link() {
   link_refused_ = join(Link::body, terms) != nullptr;
   if (link_refused_) return false;
   if (*up > 0) replayable_ = false;
+  // What came while the numbers were read may have raised its edge before.
+  if (*up > 0) client_.stream().note_events(EPOLLIN);
+  if (*down > 0) upstream_->stream().note_events(EPOLLIN);
+  looks_ = true;
   return true;
 }
 
@@ -103,7 +109,7 @@ bool Exchange::relay(Stream& from, Stream& to, bool to_backend) {
   Relayed& relayed = to_backend ? up_ : down_;
   while (relayed.left > 0) {
     if (!to.flush()) return false;
-    if (to.blocked()) return true;
+    // Also when the sink takes no more: until it is read it is in nobody's numbers, and what slipped in is not much.
     size_t received = 0;
     switch (
         from.receive(worker_.scratch(), std::min<uint64_t>(relayed.left, Worker::kScratchBytes), received)) {
@@ -140,6 +146,11 @@ bool Exchange::step_linked() {
   Stream& backend = upstream_->stream();
   const bool well = relay(client, backend, true) && relay(backend, client, false);
   const bool body = linked_ == Link::body;
+  const bool seen = (up_.left == 0 || !client.readable()) && (down_.left == 0 || !backend.readable());
+  if (well && looks_ && seen) {
+    looks_ = false;
+    worker_.splicer()->looked(link_);
+  }
   if (body && worker_.splicer()->resumed(link_)) return go_on_after_link();
   if (well && body && down_.left == 0 && backend.readable()) {
     // The backend had begun to answer before the link was made, or has said more than it announced.

@@ -84,7 +84,7 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   record.peer = peer;
   record.link_rcv = record.seq_next = real_rcv(record);
   record.local_acked = load(record.ack_seen) - record.adv_out;
-  record.flags = static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED)) | (budget ? LS_BUDGET : 0));
+  record.flags = static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
   record.budget_end = first + budget.value_or(0);
   // Nobody waits for the arrival of nothing.
   record.ends = budget == 0u ? LS_SPENT : 0;
@@ -201,6 +201,7 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
   b.delta_seq = real_snd(c) - link.backend.begin;
   c.delta_ack = -b.delta_seq;
   b.delta_ack = -c.delta_seq;
+  if (terms.client_budget) c.flags |= LS_UNSEEN;
   if (terms.verdict) instruct(link, *terms.verdict);
   // One number for the link, that neither record has had.
   const uint32_t number = std::max(c.phase >> 2, b.phase >> 2) + 1;
@@ -252,6 +253,10 @@ void Links::relay(Half& from, const Half& to, uint32_t bytes) {
   raise(source.seq_next, real_rcv(source));
   // A copy for this stack that named the number before was thrown away by it: it has to hear that again.
   store(source.local_acked, source.local_snd - 1);
+}
+
+void Links::looked(LinkId id) {
+  __atomic_fetch_and(&record(at(id).client).flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
 }
 
 void Links::relay_to_backend(LinkId id, uint32_t bytes) { relay(at(id).client, at(id).backend, bytes); }

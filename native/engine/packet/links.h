@@ -43,6 +43,7 @@ class Links final : public Splicer {
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
   bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const override;
+  void looked(LinkId id) override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Standing standing(LinkId id) const override;

@@ -1,4 +1,6 @@
 import { defineConfig } from "vitest/config";
+import type { EngineName } from "./test/support/engines.js";
+import { namespacePool } from "./test/support/namespace-pool.js";
 
 /** What measures time or load so closely that two cores shared with other test files would make it lie. */
 const ALONE = "test/**/*.alone.test.ts";
@@ -8,6 +10,8 @@ interface Options {
   readonly exclude?: string[];
   readonly timeout?: number;
   readonly alone?: true;
+  /** What the same tests are run with, one after the other. */
+  readonly engines?: readonly EngineName[];
 }
 
 /** Groups run one after the other. */
@@ -20,6 +24,7 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     sequence: { groupOrder },
     fileParallelism: options.alone === undefined,
     testTimeout: options.timeout ?? 30_000,
+    provide: { engines: options.engines ?? ["copy", "pipe"] },
   },
 });
 
@@ -31,9 +36,19 @@ const folder = (name: string, groupOrder: number, timeout?: number) =>
     ...(timeout === undefined ? {} : { timeout }),
   });
 
+/** The tests of a folder that have to pass by every engine once more, by the packet engine in one of its forward modes. */
+const packet = (folder: string, mode: "exchange" | "connection", groupOrder: number, timeout?: number) =>
+  project(`${folder}-${mode}`, groupOrder, {
+    include: `test/${folder}/**/*.test.ts`,
+    exclude: [ALONE, "test/conformance/pipe-engine.test.ts"],
+    engines: [`packet-${mode}`],
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+
 export default defineConfig({
   test: {
-    pool: "forks",
+    // What is attached to `lo` there is seen by no other test. Only root may.
+    pool: process.getuid?.() === 0 ? namespacePool : "forks",
     // vitest would leave one processor idle, of two.
     maxWorkers: "100%",
     setupFiles: [
@@ -47,6 +62,8 @@ export default defineConfig({
       folder("unit", 0),
       folder("native", 0),
       folder("conformance", 1),
+      packet("conformance", "exchange", 1),
+      packet("conformance", "connection", 1),
       folder("hostile", 2, 60_000),
       folder("kernel", 2, 60_000),
       folder("integration", 2, 120_000),

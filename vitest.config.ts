@@ -5,6 +5,9 @@ import { namespacePool } from "./test/support/namespace-pool.js";
 /** What measures time or load so closely that two cores shared with other test files would make it lie. */
 const ALONE = "test/**/*.alone.test.ts";
 
+/** What is about pipes, and about heads that are written anew, which those that pass on links are not. */
+const OF_OTHER_ENGINES = ["test/conformance/pipe-engine.test.ts", "test/hostile/heads-anew.test.ts"];
+
 interface Options {
   readonly include: string;
   readonly exclude?: string[];
@@ -40,7 +43,7 @@ const folder = (name: string, groupOrder: number, timeout?: number) =>
 const packet = (folder: string, mode: "exchange" | "connection", groupOrder: number, timeout?: number) =>
   project(`${folder}-${mode}`, groupOrder, {
     include: `test/${folder}/**/*.test.ts`,
-    exclude: [ALONE, "test/conformance/pipe-engine.test.ts"],
+    exclude: [ALONE, ...OF_OTHER_ENGINES],
     engines: [`packet-${mode}`],
     ...(timeout === undefined ? {} : { timeout }),
   });
@@ -65,8 +68,10 @@ export default defineConfig({
       packet("conformance", "exchange", 1),
       packet("conformance", "connection", 1),
       folder("hostile", 2, 60_000),
+      packet("hostile", "connection", 2, 60_000),
       folder("kernel", 2, 60_000),
       folder("integration", 2, 120_000),
+      packet("integration", "connection", 2, 120_000),
       project("alone", 3, { include: ALONE, timeout: 60_000, alone: true }),
       project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 120_000, alone: true }),
     ],

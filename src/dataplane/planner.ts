@@ -55,6 +55,8 @@ function planMode(facts: RouteFacts): [ForwardMode, string] {
   if (facts.forward === "exchange") return ["exchange", "forward: exchange is configured"];
   if (facts.changesResponses) return ["exchange", "it changes response headers"];
   if (facts.proxyHeader) return ["exchange", "a PROXY header opens each connection to its backends"];
+  // Nobody is told of the end of a response that passes before the client's next request, and the place would be held until then.
+  if (facts.countsPlaces) return ["exchange", "maxConnections counts requests until they end"];
   if (facts.forward === "request") return ["request", "forward: request is configured"];
   const reason = whySeen(facts);
   return reason === undefined ? ["connection", "nothing is cheaper"] : ["request", reason];
@@ -65,7 +67,6 @@ function whySeen(facts: RouteFacts): string | undefined {
   if (facts.matchesBeyondKernel) return "its match needs a regular expression or headers";
   if (facts.setsRequestHeaders) return "it sets request headers";
   if (facts.forwarded) return "forwarded: writes headers into each request";
-  if (facts.countsPlaces) return "maxConnections counts requests";
   if (facts.choosesBy === "request") return "a policy of its pool looks at each request";
   return undefined;
 }

@@ -5,8 +5,6 @@ import type { PolicySpec } from "../policy/registry.js";
 /** A pool as the main thread plans it; the worker adds what depends on its policy instances. */
 export type PlannedPool = Omit<NativePool, "policy" | "neededHeaders" | "wantsDone" | "choosesBy"> & {
   readonly specs: readonly PolicySpec[];
-  /** Places are counted by exchange, so a connection must not keep one while it has none. */
-  readonly countsPlaces: boolean;
   /** The same backends as policies see them. */
   readonly candidates: readonly Backend[];
 };

@@ -87,6 +87,5 @@ function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: Resolv
     backends,
     specs: pool.policy,
     candidates,
-    countsPlaces: pool.maxConnections > 0,
   };
 }

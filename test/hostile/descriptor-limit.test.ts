@@ -25,7 +25,7 @@ forEachEngine("a process that runs out of file descriptors", (engine) => {
     expect(await ask(insider)).toBe("served");
 
     // The kernel completes all of them; the proxy has descriptors for some.
-    const crowd = await Promise.all(Array.from({ length: 3 * FDS }, () => proxy.connect()));
+    const crowd = await Promise.all(Array.from({ length: 3 * FDS }, () => proxy.connectCold()));
     await eventually("all descriptors in use", () => openFds(proxy.pid) >= FDS);
     const complaint = await proxy.logged(/cannot accept.*too many open files/i);
     expect(complaint.level).toMatch(/error/i);
@@ -49,11 +49,11 @@ forEachEngine("a process that runs out of file descriptors", (engine) => {
       return ok("served");
     });
     const proxy = await startProxy({ engine, backends: [origin.address] });
-    const [first, second] = [await proxy.connect(), await proxy.connect()];
+    const [first, second] = [await proxy.connectCold(), await proxy.connectCold()];
     await first.send(request());
     await eventually("the first request at the origin", () => answers.length === 1);
     limitFds(proxy.pid, FDS);
-    for (let i = 0; i < FDS; i++) await proxy.connect();
+    for (let i = 0; i < FDS; i++) await proxy.connectCold();
     await proxy.logged(/cannot accept/);
     await second.send(request());
     expect((await readResponse(second)).status).toBe(503);
@@ -71,9 +71,9 @@ forEachEngine("a process that runs out of file descriptors", (engine) => {
     origin.answer(ok("served"));
     const proxy = await startProxy({ engine, backends: [origin.address] });
     limitFds(proxy.pid, FDS);
-    const crowd = await Promise.all(Array.from({ length: FDS }, () => proxy.connect()));
+    const crowd = await Promise.all(Array.from({ length: FDS }, () => proxy.connectCold()));
     await proxy.logged(/cannot accept/);
-    const waiting = await proxy.connect();
+    const waiting = await proxy.connectCold();
     await waiting.send(request());
     await delay(200);
     expect(waiting.receivedLength).toBe(0);

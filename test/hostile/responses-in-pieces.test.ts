@@ -13,6 +13,20 @@ import type { Wire, WireEnd } from "../support/wire.js";
 
 const AT_A_TIME = 100;
 
+const UNREAD_ON_LINKS = new Set([
+  "NUL in the reason",
+  "a control character in the reason",
+  "DEL in the reason",
+  "a bare CR in the reason",
+  "a bare CR in a value",
+  "NUL in a value",
+  "NUL in a name",
+  "a header without a colon",
+  "a space before the colon",
+  "neither a reason nor the space before it",
+  "odd spacing, empty and repeated values",
+]);
+
 forEachEngine("responses in pieces", (engine) => {
   const origin = useRawOrigin();
   const proxy = useProxy(engine, () => ({ backends: [origin.address] }));
@@ -45,7 +59,9 @@ forEachEngine("responses in pieces", (engine) => {
     expect(origin.connections).toHaveLength(cuts.length);
   }
 
-  const badHeads = [...badResponses].filter(([, { isHeadGood }]) => !isHeadGood);
+  // What passes on a link is the backend's own: the kernel reads the status and what says where the body ends.
+  const passes = (what: string) => engine === "packet-connection" && UNREAD_ON_LINKS.has(what);
+  const badHeads = [...badResponses].filter(([what, { isHeadGood }]) => !isHeadGood && !passes(what));
   it.each(badHeads)("answers 502 instead of %s", async (_, { bytes }) => {
     expect(judgeResponse(bytes).kind).toBe("refused");
     await forEveryCut(bytes, async (client) => {
@@ -65,18 +81,21 @@ forEachEngine("responses in pieces", (engine) => {
     });
   });
 
-  it.each([...goodResponses])("forwards a response with %s", async (_, bytes) => {
-    const verdict = judgeResponse(bytes);
-    if (verdict.kind !== "whole") throw new Error(`the model takes it for ${verdict.kind}`);
-    const expected = verdict.interim + verdict.head;
-    const check = async (client: Wire) => {
-      const answer = await readResponse(client, "PUT");
-      const received = client.received.toString("latin1");
-      expect(received.slice(0, expected.length)).toBe(expected);
-      expect(answer.body.toString("latin1")).toBe(verdict.body);
-      expect(answer.trailers.list).toEqual(verdict.trailers);
-      if (!verdict.chunked) expect(received).toBe(expected + verdict.body);
-    };
-    await forEveryCut(bytes, check, "PUT");
-  });
+  it.each([...goodResponses].filter(([what]) => !passes(what)))(
+    "forwards a response with %s",
+    async (_, bytes) => {
+      const verdict = judgeResponse(bytes);
+      if (verdict.kind !== "whole") throw new Error(`the model takes it for ${verdict.kind}`);
+      const expected = verdict.interim + verdict.head;
+      const check = async (client: Wire) => {
+        const answer = await readResponse(client, "PUT");
+        const received = client.received.toString("latin1");
+        expect(received.slice(0, expected.length)).toBe(expected);
+        expect(answer.body.toString("latin1")).toBe(verdict.body);
+        expect(answer.trailers.list).toEqual(verdict.trailers);
+        if (!verdict.chunked) expect(received).toBe(expected + verdict.body);
+      };
+      await forEveryCut(bytes, check, "PUT");
+    },
+  );
 });

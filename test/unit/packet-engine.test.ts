@@ -114,7 +114,7 @@ describe("the planner", () => {
     [{ forward: "connection", setsRequestHeaders: true }, "request", "packet", /request headers/],
     [{ matchesBeyondKernel: true }, "request", "packet", /regular expression/],
     [{ forwarded: true }, "request", "packet", /forwarded/],
-    [{ countsPlaces: true }, "request", "packet", /maxConnections/],
+    [{ countsPlaces: true }, "exchange", "packet", /maxConnections/],
     [{ choosesBy: "request" }, "request", "packet", /policy/],
     [{ changesResponses: true, forwarded: true }, "exchange", "packet", /response headers/],
     [{ proxyHeader: true }, "exchange", "packet", /PROXY/],

@@ -193,7 +193,7 @@ describe("a request", () => {
       target: "/x/7?q",
       host: "test",
       status: 200,
-      bytes: 11,
+      bytes: 12,
     });
     expect(logged()[7]).toMatchObject({ route: "/x/", engine: "packet", forward: "connection" });
     const counted = { route: "/x/", code: "200" };

@@ -99,7 +99,7 @@ export class PacketProxy {
     const file = join(folder, "longsplice.yaml");
     writeFileSync(file, stringify(this.#configuration(options)));
     this.#child = spawn("ip", ["netns", "exec", space.name, process.execPath, BIN, "run", "-c", file], {
-      stdio: ["ignore", "pipe", require("node:fs").openSync("/tmp/proxy.err","w")],
+      stdio: ["ignore", "pipe", "inherit"],
     });
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }

@@ -148,7 +148,8 @@ async function soak(topology: Topology): Promise<void> {
   }
 
   const { counters } = behind.at(-1)!;
-  expect(Object.keys(counters.fallbacks)).toEqual(["half_closed"]);
+  const { half_closed: halfClosed = 0, ...others } = counters.fallbacks;
+  expect(others).toEqual({});
   expect(counters.impossible).toEqual([]);
   expect(counters.links("idle")).toBe(IDLE);
   // Only who aborts in the first moments is not linked.
@@ -165,9 +166,11 @@ async function soak(topology: Topology): Promise<void> {
   const seen = await server.stop();
   expect(seen.open).toBe(0);
   // A FIN that comes in the moment in which its link is made takes it back: then that connection is copied.
-  const copied = peaceful(WARM_UP) + 3 * peaceful(PART) - counters.links("finished");
+  const copied = peaceful(WARM_UP) + 3 * peaceful(PART) - counters.event("finished");
   expect(copied).toBeGreaterThanOrEqual(0);
-  expect(copied).toBeLessThanOrEqual(Math.min(20, counters.fallbacks.half_closed ?? 0));
+  expect(copied).toBeLessThanOrEqual(Math.min(20, halfClosed));
+  // A RST behind both FIN may come before the proxy has heard of them.
+  expect(counters.event("finished") - counters.links("finished")).toBeLessThanOrEqual(50);
   await proxy.stop();
 }
 

@@ -131,6 +131,7 @@ class Exchange : private Splicer::Owner {
   bool take_late_bytes();
   void keep_early(uint32_t bytes);
   bool step_judged();
+  void leave_translated_backend();
   void go_on_after_verdicts();
   void adopt(const Splicer::Standing& standing);
   void adopt_head();
@@ -242,7 +243,7 @@ class Exchange : private Splicer::Owner {
   bool wants_link_ = false;     // on which the response passes
   bool client_closed_ = false;  // while the link stood
   bool passes_ = false;         // ... and requests that follow
-  bool looks_ = false;         // for bytes that slipped into a queue while a body's link was made
+  bool looks_ = false;          // for bytes that slipped into a queue while a body's link was made
   bool link_refused_ = false;   // for the body or the tunnel
   Link linked_ = Link::none;
   Link carried_ = Link::none;   // at any time

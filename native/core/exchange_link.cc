@@ -70,6 +70,7 @@ bool Exchange::try_body_link() {
   // An answer before the end of its request: this process has to tell the client that it may stop.
   if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
+  if (worker_.translates(backend_->slot)) return false;
   if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
   const Splicer::Terms terms{.client_budget = budget_of(*up), .backend_budget = budget_of(*down)};
   link_refused_ = join(Link::body, terms) != nullptr;
@@ -92,7 +93,7 @@ bool Exchange::try_tunnel_link(bool fresh) {
   // Few bytes would wait until the end of the round.
   if (!client.flush_now() || !backend.flush_now() || client.has_output() || backend.has_output())
     return false;
-  if (client.peer_closed() || backend.peer_closed()) return false;
+  if (client.peer_closed() || backend.peer_closed() || worker_.translates(backend_->slot)) return false;
   // What can be under way in a new one is little: nobody sends a whole window at once. And who is silent at first would
   // not be asked again.
   if (!fresh && !worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;

@@ -15,6 +15,7 @@ using Standing = Splicer::Standing;
 // What rules it out before a connection to the backend is made; the rest is seen when joining.
 const char* Exchange::link_obstacle() const {
   if (worker_.splicer() == nullptr) return "engine";
+  if (worker_.translates(backend_->slot)) return "nat";
   // The backend would answer as to HTTP/1.1.
   if (request_.minor == 0) return "http_1_0";
   return client_.stream().peer_closed() ? "half_closed" : nullptr;
@@ -109,6 +110,11 @@ bool Exchange::step_judged() {
     return true;
   }
   const Standing standing = splicer.standing(link_);
+  const bool unasked = standing.exchange != Standing::Exchange::waiting || !standing.head.empty();
+  if (!well && !unasked && !late_from_backend_.empty()) {
+    leave_translated_backend();
+    return true;
+  }
   if (!well) {
     backend_closed(standing);
     return true;
@@ -119,6 +125,17 @@ bool Exchange::step_judged() {
   if (splicer.await_quiet(link_)) return false;
   go_on_after_verdicts();
   return true;
+}
+
+// The response took the way of the stacks: on its way to the backend a packet filter of this host changes addresses, which
+// the programs do not see. Nothing has passed, and nothing would.
+void Exchange::leave_translated_backend() {
+  count_fallback("nat");
+  worker_.note_translation(backend_->slot);
+  leave_link();
+  worker_.splicer()->cut(link_);
+  carried_ = Link::none;
+  await_response();
 }
 
 // ---- When it returns -----------------------------------------------------------------------------------------------

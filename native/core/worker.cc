@@ -142,6 +142,7 @@ void Worker::apply(SnapshotPtr snapshot) {
       idle_set_.close_slot(backend.slot);
     }
   }
+  translated_.clear();
   snapshot_ = std::move(snapshot);
   publish_verdicts();
   const uint32_t mss = least_mss();

@@ -66,6 +66,10 @@ class Worker {
   char* scratch() { return scratch_.get(); }
   static constexpr size_t kScratchBytes = 64 * 1024;
 
+  // A packet filter of this host changes the addresses of what is sent to a backend, so that its connections cannot be linked.
+  void note_translation(uint32_t slot) { translated_.insert(slot); }
+  bool translates(uint32_t slot) const { return translated_.contains(slot); }
+
   // Connections register here for their lifetime.
   void add_connection(Downstream& connection);
   void remove_connection(Downstream& connection);
@@ -109,6 +113,7 @@ class Worker {
   SnapshotPtr snapshot_;
   Verdicts verdicts_;
   uint64_t backend_states_ = 0;
+  std::unordered_set<uint32_t> translated_;  // slots
   Stats stats_;
   AccessLog access_log_;
   Poller poller_;

@@ -22,7 +22,7 @@ enum ls_flags {
   LS_CLIENT = 2,      // the remote end is the client; who changes the state of a link begins with this record
   LS_BUDGET = 4,      // `budget_end` counts
   LS_JUDGED = 8,      // requests and responses are judged one by one: `judge`
-  LS_UNSEEN = 16,     // on the client's record: user space has yet to look for bytes that slipped into a queue
+  LS_UNSEEN = 16,  // on the client's record: user space has yet to look for bytes that slipped into a queue
 };
 
 // What became of the remote end's direction of the connection.

@@ -163,6 +163,18 @@ static __always_inline __u64 odd_in_name(__u64 word) {
   return (~plain | word) & LS_EACH(0x80);
 }
 
+// Of the name of a field that begins here. More than there are, where it is longer than a plain one.
+static __always_inline __u32 name_length(const char* text, __u32 at) {
+  __u64 odd = 0;
+  __u32 n = 0;
+  for (__u32 i = 0; i < LS_NAME_MAX / 8; i++) {
+    odd = odd_in_name(word_at(text, at + n));
+    if (odd) break;
+    n += 8;
+  }
+  return odd ? n + first_byte(odd) : LS_HEAD_BYTES;
+}
+
 static __always_inline int same_host(const struct ls_judge* j, __u32 at, __u32 length) {
   if (length != j->host_length) return 0;
   __u32 done = 0;
@@ -278,7 +290,7 @@ static __always_inline int read_size(struct bytes* bytes, __u32 at) {
   return 1;
 }
 
-// The place of the next line, 0 for what user space has to read.
+// The place of the next line, 0 for what user space has to read: that is whatever it would refuse, and more.
 __noinline __u32 read_response_field(__u32 at, __u32 length) {
   const __u32 zero = 0;
   struct bytes* bytes = bpf_map_lookup_elem(&scratch, &zero);
@@ -288,33 +300,35 @@ __noinline __u32 read_response_field(__u32 at, __u32 length) {
   if ((first & 0xffff) == LS_WORD('\r', '\n', 0, 0, 0, 0, 0, 0)) {
     return at + 2 <= length ? (at + 2) | LS_FIELD_END : 0;
   }
-  // A line that continues the last one.
-  if ((first & 0xff) == ' ' || (first & 0xff) == '\t') return 0;
+  // All but the status line have a name.
+  if (at != 0) {
+    const __u32 n = name_length(text, at);
+    if (n == 0 || n > LS_NAME_MAX || text[(at + n) & LS_INSIDE] != ':') return 0;
+  }
   __u32 end = at;
-  __u64 found = 0;
+  __u64 odd = 0;
   for (__u32 i = 0; i < LS_HEAD_BYTES / 8; i++) {
-    found = zero_bytes(word_at(text, end) ^ LS_EACH('\n'));
-    if (found) break;
+    odd = odd_bytes(word_at(text, end));
+    if (odd) break;
     end += 8;
     if (end >= length) return 0;
   }
-  if (!found) return 0;
-  end += first_byte(found);
-  if (end >= length || text[(end - 1) & LS_INSIDE] != '\r') return 0;
+  if (!odd) return 0;
+  end += first_byte(odd);
+  if (end + 2 > length || (word_at(text, end) & 0xffff) != LS_WORD('\r', '\n', 0, 0, 0, 0, 0, 0)) return 0;
 
   const __u64 name = first | LS_EACH(0x20);
   if (name == LS_WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
-    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(6);
-    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', 0, 0) && !read_size(bytes, at + 14)) return 0;
+    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(7);
+    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0) && !read_size(bytes, at + 15)) return 0;
   }
   // "Connection: keep-alive" says nothing new, everything else there is said to the next hop only.
-  if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
-      !keeps_alive(text, at + 12, end - 1 - (at + 12)))
+  if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') && !keeps_alive(text, at + 12, end - (at + 12)))
     return 0;
   // Framing that has to be read.
   const int returns = name == LS_WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') ||
                       name == LS_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
-  return returns ? 0 : end + 1;
+  return returns ? 0 : end + 2;
 }
 
 // What a response says of its length.

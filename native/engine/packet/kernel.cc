@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
@@ -40,9 +42,11 @@ constexpr size_t kLogShown = 2000;
 thread_local std::string* messages = nullptr;
 int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG || messages == nullptr) return 0;
-  char line[1024];
-  vsnprintf(line, sizeof line, format, arguments);
-  *messages += line;
+  // The verifier's log comes as one message, and says at its end what is wrong.
+  char* text = nullptr;
+  if (vasprintf(&text, format, arguments) < 0) return 0;
+  *messages += text;
+  free(text);
   return 0;
 }
 

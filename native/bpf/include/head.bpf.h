@@ -319,8 +319,8 @@ __noinline __u32 read_response_field(__u32 at, __u32 length) {
 
   const __u64 name = first | LS_EACH(0x20);
   if (name == LS_WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
-    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(7);
-    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0) && !read_size(bytes, at + 15)) return 0;
+    const __u64 rest = (word_at(text, at + 8) | LS_EACH(0x20)) & mask_below(6);
+    if (rest == LS_WORD('l', 'e', 'n', 'g', 't', 'h', 0, 0) && !read_size(bytes, at + 14)) return 0;
   }
   // "Connection: keep-alive" says nothing new, everything else there is said to the next hop only.
   if (name == LS_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') && !keeps_alive(text, at + 12, end - (at + 12)))

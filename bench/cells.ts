@@ -12,9 +12,10 @@ export const scenarioNames = [
   "pipe",
   "links",
   "link-setup",
+  "modes",
 ] as const;
 /** Scenarios that are about the packet engine. */
-export const packetScenarios: readonly ScenarioName[] = ["links", "link-setup"];
+export const packetScenarios: readonly ScenarioName[] = ["links", "link-setup", "modes"];
 
 export type TargetName = (typeof targetNames)[number];
 export type ScenarioName = (typeof scenarioNames)[number];

@@ -11,6 +11,7 @@ import { runDecision } from "./decision.js";
 import { runIdle } from "./idle.js";
 import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
 import { linksSteps, runLinks } from "./links.js";
+import { modesSteps, runModes } from "./modes.js";
 import { pipeSteps, runPipe } from "./pipe.js";
 import { restRounds } from "./resident.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
@@ -27,6 +28,7 @@ const scenarios: Record<
   pipe: { run: runPipe, steps: pipeSteps },
   links: { run: runLinks, steps: linksSteps },
   "link-setup": { run: runLinkSetup, steps: linkSetupSteps },
+  modes: { run: runModes, steps: modesSteps },
 };
 
 /** How many steps of progress the scenarios of the plan will make. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { sizeText } from "../cells.js";
 import type { Round } from "../measure.js";
 import { labelledValues, readMetrics } from "../metrics.js";
-import { median, type Ratio, ratio } from "../stats.js";
+import { median, ratio, ratioText } from "../stats.js";
 import { measurePair, type Pair } from "./pair.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 
@@ -90,7 +90,5 @@ export async function runPipe(context: ScenarioContext): Promise<ScenarioResult>
 
 function columnsOf({ first, second }: Pair, read: (round: Round) => number, digits: number): string[] {
   const [copy, pipe] = [first.map(read), second.map(read)];
-  const text = ({ ofMedians, q1, q3 }: Ratio) =>
-    `${ofMedians.toFixed(2)} (${q1.toFixed(2)}-${q3.toFixed(2)})`;
-  return [median(copy).toFixed(digits), median(pipe).toFixed(digits), text(ratio(pipe, copy))];
+  return [median(copy).toFixed(digits), median(pipe).toFixed(digits), ratioText(ratio(pipe, copy))];
 }

@@ -21,7 +21,7 @@ async function logged(accessLog: "json" | "combined"): Promise<string> {
     backends: [withPort(backend, 9000)],
     config: { accessLog },
   });
-  const fields = ["cookie: " + COOKIE, "Host: Some.Example:80", "Referer: http://from.example/"];
+  const fields = [`cookie: ${COOKIE}`, "Host: Some.Example:80", "Referer: http://from.example/"];
   const args = [...fields, "user-agent: an agent"].flatMap((field) => ["-H", field]);
   topology.client.run("curl", ["-sS", ...args, `http://${withPort(topology.target, 8080)}${TARGET}`]);
   expect((await proxy.quietCounters()).links("finished")).toBe(1);

@@ -84,7 +84,8 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   record.peer = peer;
   record.link_rcv = record.seq_next = real_rcv(record);
   record.local_acked = load(record.ack_seen) - record.adv_out;
-  record.flags = static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
+  record.flags =
+      static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
   record.budget_end = first + budget.value_or(0);
   // Nobody waits for the arrival of nothing.
   record.ends = budget == 0u ? LS_SPENT : 0;

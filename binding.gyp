@@ -74,7 +74,11 @@
             "native/engine/packet/parked_sockets.cc",
             "native/engine/packet/rtnetlink.cc",
             "native/engine/packet/socket_facts.cc",
-            "native/engine/packet/verdicts.cc"
+            "native/engine/packet/verdicts.cc",
+            "native/binding/sockmap_binding.cc",
+            "native/engine/sockmap/kernel.cc",
+            "native/engine/sockmap/self_test.cc",
+            "native/engine/sockmap/sockmap_engine.cc"
           ],
           "libraries": ["-lbpf"],
           "actions": [{
@@ -99,9 +103,22 @@
               "node", "native/bpf/embed.cjs", "native/bpf/splice.bpf.c",
               "<(INTERMEDIATE_DIR)/splice.bpf.o", "<(INTERMEDIATE_DIR)/splice_bpf.cc"
             ]
+          }, {
+            "action_name": "handoff",
+            "inputs": [
+              "native/bpf/embed.cjs",
+              "native/bpf/handoff.bpf.c",
+              "native/bpf/include/handoff.h"
+            ],
+            "outputs": ["<(INTERMEDIATE_DIR)/handoff_bpf.cc"],
+            "process_outputs_as_sources": 1,
+            "action": [
+              "node", "native/bpf/embed.cjs", "native/bpf/handoff.bpf.c",
+              "<(INTERMEDIATE_DIR)/handoff.bpf.o", "<(INTERMEDIATE_DIR)/handoff_bpf.cc"
+            ]
           }]
         }, {
-          "sources": ["native/binding/packet_missing.cc"]
+          "sources": ["native/binding/packet_missing.cc", "native/binding/sockmap_missing.cc"]
         }]
       ]
     }

@@ -6,7 +6,11 @@ import { namespacePool } from "./test/support/namespace-pool.js";
 const ALONE = "test/**/*.alone.test.ts";
 
 /** What is about pipes, and about heads that are written anew, which those that pass on links are not. */
-const OF_OTHER_ENGINES = ["test/conformance/pipe-engine.test.ts", "test/hostile/heads-anew.test.ts"];
+const OF_OTHER_ENGINES = [
+  "test/conformance/pipe-engine.test.ts",
+  "test/conformance/sockmap-engine.test.ts",
+  "test/hostile/heads-anew.test.ts",
+];
 
 interface Options {
   readonly include: string;
@@ -27,7 +31,7 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     sequence: { groupOrder },
     fileParallelism: options.alone === undefined,
     testTimeout: options.timeout ?? 30_000,
-    provide: { engines: options.engines ?? ["copy", "pipe"] },
+    provide: { engines: options.engines ?? ["copy", "pipe", "sockmap"] },
   },
 });
 

@@ -47,6 +47,8 @@ class Downstream final : public Pollable, public Timer {
   void set_state(State state) { state_ = state; }
   State state() const { return state_; }
   void arm(uint64_t milliseconds);
+  // Goes on after so long, whatever happens.
+  void look_again(uint64_t milliseconds);
 
   const std::string& client_address() const { return client_address_; }
   uint16_t client_port() const { return client_port_; }
@@ -67,6 +69,16 @@ class Downstream final : public Pollable, public Timer {
   void exchange_over(After after);
 
  private:
+  // For what changes without an event.
+  class Look final : public Timer {
+   public:
+    explicit Look(Downstream& downstream) : downstream_(downstream) {}
+
+   private:
+    void on_timeout() override { downstream_.drive(); }
+    Downstream& downstream_;
+  };
+
   Downstream(Worker& worker, Listener& listener, const SocketAddress& peer);
   void on_timeout() override;
   bool step();
@@ -80,6 +92,7 @@ class Downstream final : public Pollable, public Timer {
   Listener& listener_;
   Stream stream_;
   Buffer input_;
+  Look look_{*this};
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<Exchange> finished_;  // lives until its own call has returned
   std::string client_address_;

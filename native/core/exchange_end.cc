@@ -65,6 +65,7 @@ bool Exchange::idempotent() const {
 const char* Exchange::engine_name() const {
   if (backend_ == nullptr) return "";
   if (carried_ != Link::none) return "packet";
+  if (request_body_.moved().redirected + response_body_.moved().redirected > 0) return "sockmap";
   return request_body_.moved().piped + response_body_.moved().piped > 0 ? "pipe" : "copy";
 }
 
@@ -273,7 +274,7 @@ void Exchange::report(const Outcome& outcome) {
   const uint32_t route = routed ? snapshot_->route_ids[outcome.route] : RequestKey::kNoRoute;
   stats.requests[{route, backend, outcome.status}]++;
   for (const BodyPump* body : {&request_body_, &response_body_}) {
-    if (body->fallback() != nullptr) stats.pipe_fallbacks[body->fallback()]++;
+    if (body->fallback() != nullptr) stats.body_fallbacks[body->fallback()]++;
   }
   stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
   if (pool_ != nullptr && chosen && pool_->wants_done) {

@@ -118,6 +118,9 @@ bool Exchange::pump_request() {
     case BodyPump::Status::turn_over:
       worker_.poller().resume_later(client_);
       return true;
+    case BodyPump::Status::away:
+      client_.look_again(request_body_.look_again_ms());
+      return true;
     case BodyPump::Status::truncated:
     case BodyPump::Status::source_failed:
       client_gone();
@@ -155,6 +158,9 @@ bool Exchange::pump_response() {
       return true;
     case BodyPump::Status::turn_over:
       worker_.poller().resume_later(client_);
+      return true;
+    case BodyPump::Status::away:
+      client_.look_again(response_body_.look_again_ms());
       return true;
     case BodyPump::Status::truncated:
     case BodyPump::Status::malformed:
@@ -317,6 +323,7 @@ void Exchange::account_bytes() {
   const auto account = [](ByteCount& total, ByteCount& accounted, const ByteCount& moved) {
     total.copied += moved.copied - accounted.copied;
     total.piped += moved.piped - accounted.piped;
+    total.redirected += moved.redirected - accounted.redirected;
     total.linked += moved.linked - accounted.linked;
     accounted = moved;
   };

@@ -1,5 +1,5 @@
 import type { Issue, Path } from "./problem.js";
-import { type Fields, fields, issue, items } from "./raw.js";
+import { type Fields, fields, items } from "./raw.js";
 import { show } from "./show.js";
 
 /** What is allowed but hardly meant. */
@@ -7,10 +7,7 @@ type Oddity = Omit<Issue, "code">;
 
 /** What is wrong with who moves the bytes (`engine`) and what user space sees of them (`forward`). */
 export function carrierRules(root: Fields): Issue[] {
-  return [
-    ...engineRules(root.engine),
-    ...joiningRoutes(root).flatMap(({ mode, route, path }) => unseenResponses(mode, route, path)),
-  ];
+  return joiningRoutes(root).flatMap(({ mode, route, path }) => unseenResponses(mode, route, path));
 }
 
 /** What is allowed but hardly meant, in a configuration without issues. `present`: the interfaces of this machine. */
@@ -59,12 +56,6 @@ function joiningRoutes(root: Fields): JoiningRoute[] {
     if (mode !== "request" && mode !== "connection") return [];
     return [{ mode, route, path, asked: route.forward === undefined ? ["forward"] : [...path, "forward"] }];
   });
-}
-
-function engineRules(engine: unknown): Issue[] {
-  if (engine !== "sockmap") return [];
-  const message = "the engine sockmap is not in this version, expected auto, copy, pipe or packet";
-  return [issue(["engine"], "LS_CONFIG_NOT_BUILT", message)];
 }
 
 /** No response of such a route is ever seen, so none can be changed. */

@@ -19,6 +19,8 @@ export function printConfig(config: Config): string {
         Object.entries(config.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
       ),
       pipeFrom: formatSize(config.pipeFrom),
+      sockmapFrom: formatSize(config.sockmapFrom),
+      sockmapTo: formatSize(config.sockmapTo),
       limits: { ...config.limits, headerBytes: formatSize(config.limits.headerBytes) },
     },
     { aliasDuplicateObjects: false, lineWidth: 0 },

@@ -23,6 +23,9 @@ export interface Config {
   readonly engine: EngineSetting;
   /** The least bytes of a body that `engine: pipe` moves through a pipe. */
   readonly pipeFrom: number;
+  /** The fewest and the most bytes of a body that `engine: sockmap` has the kernel hand over. */
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   /** Where the packet engine attaches. */
   readonly interfaces: Interfaces;
   /** For routes that do not say. */

@@ -3,7 +3,7 @@ export interface Carrier {
   /** What user space sees of them: heads in both directions, those of requests, or what the kernel cannot decide. */
   readonly forward: ForwardMode;
   /** Who moves the bytes. */
-  readonly engine: "copy" | "pipe" | "packet";
+  readonly engine: "copy" | "pipe" | "sockmap" | "packet";
   /** For people, in a few words: what keeps the route from a cheaper mode or engine. */
   readonly why: string;
 }
@@ -42,7 +42,9 @@ export interface RouteFacts {
  */
 export function planRoute(facts: RouteFacts): Carrier {
   const { engine, packetObstacle } = facts;
-  if (engine === "pipe") return { forward: "exchange", engine: "pipe", why: "engine: pipe is configured" };
+  if (engine === "pipe" || engine === "sockmap") {
+    return { forward: "exchange", engine, why: `engine: ${engine} is configured` };
+  }
   if (engine !== "packet" && engine !== "auto") {
     return { forward: "exchange", engine: "copy", why: `engine: ${engine} is configured` };
   }

@@ -1,4 +1,4 @@
-import type { NativePool, NativeSnapshot, NativeStats } from "../dataplane/index.js";
+import type { NativePool, NativeSnapshot, NativeStats, WorkerEngine } from "../dataplane/index.js";
 import type { Backend } from "../policy/index.js";
 import type { PolicySpec } from "../policy/registry.js";
 
@@ -29,8 +29,10 @@ export interface ListenerSocket {
 export interface WorkerBirth {
   readonly worker: number;
   readonly workers: number;
-  readonly engine: "copy" | "pipe" | "packet";
+  readonly engine: WorkerEngine;
   readonly pipeFrom: number;
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   readonly load: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];

@@ -1,5 +1,12 @@
 import type { Config } from "../config/index.js";
-import { type Carrier, limitConnections, requirePipeEngine } from "../dataplane/index.js";
+import {
+  type Carrier,
+  closeSockmapEngine,
+  limitConnections,
+  openSockmapEngine,
+  requirePipeEngine,
+  type WorkerEngine,
+} from "../dataplane/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
 import { planCarriers } from "./carriers.js";
@@ -51,6 +58,8 @@ export class Server {
       load: this.table.buffer,
       engine: () => this.workerEngine(),
       pipeFrom: config.pipeFrom,
+      sockmapFrom: config.sockmapFrom,
+      sockmapTo: config.sockmapTo,
       log: options.log,
       names: this.names,
       handOver: () => this.listeners?.handOver() ?? [],
@@ -82,6 +91,7 @@ export class Server {
     if (typeof packet === "string") this.packetObstacle = packet;
     else this.packet = packet;
     if (config.engine === "pipe") requirePipeEngine();
+    if (config.engine === "sockmap") openSockmapEngine();
     const plan = this.planFor(config, this.generation, resolved);
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
@@ -109,8 +119,8 @@ export class Server {
     return planCarriers({ ...config, engine: this.engine }, this.packetObstacle);
   }
 
-  private workerEngine(): "copy" | "pipe" | "packet" {
-    if (this.engine === "pipe") return "pipe";
+  private workerEngine(): WorkerEngine {
+    if (this.engine === "pipe" || this.engine === "sockmap") return this.engine;
     return this.packet === null ? "copy" : "packet";
   }
 
@@ -169,6 +179,7 @@ export class Server {
     this.state = "draining";
     await this.workers.stop();
     await this.packet?.close();
+    if (this.engine === "sockmap") closeSockmapEngine();
     await this.listeners?.close();
     await this.admin?.close();
     this.pools.close();
@@ -202,6 +213,7 @@ export class Server {
 
 /** The keys that a reload cannot change. */
 function needsRestart(before: Config, after: Config): string[] {
-  const keys = ["listeners", "admin", "workers", "engine", "pipeFrom", "interfaces", "logLevel"] as const;
+  const sizes = ["pipeFrom", "sockmapFrom", "sockmapTo"] as const;
+  const keys = ["listeners", "admin", "workers", "engine", ...sizes, "interfaces", "logLevel"] as const;
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

@@ -4,6 +4,7 @@
  */
 import { release } from "node:os";
 import { expect, it } from "vitest";
+import { loadAddon } from "../../src/dataplane/native.js";
 import type { Namespace } from "../support/netns.js";
 import { packetProgram } from "../support/packet-programs.js";
 import { MB, PacketRun, type Target } from "../support/packet-run.js";
@@ -68,6 +69,10 @@ const overtaken = (space: Namespace): number => tcpCounters(space).get("TCPOFOQu
 
 it("is the kernel of Debian 12", () => {
   expect(release()).toMatch(/^6\.1\.\d+-\d+-amd64$/);
+});
+
+it("passes the self-test of the sockmap engine", () => {
+  expect(loadAddon().probeSockmapEngine()).toEqual({ status: "usable" });
 });
 
 it.each(FAMILIES)(

@@ -50,6 +50,8 @@ describe("clients within the limit of sockets", () => {
       idSeed: 1n,
       engine: "copy",
       pipeFrom: 1,
+      sockmapFrom: 1,
+      sockmapTo: 1,
       worker: 0,
       onSelect: () => -1,
       onDone: () => {},

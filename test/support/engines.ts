@@ -3,8 +3,9 @@
  * in vitest.config.ts, and has to pass all of it.
  */
 import { describe, inject } from "vitest";
+import { loadAddon } from "../../src/dataplane/native.js";
 
-export type EngineName = "copy" | "pipe" | "packet-exchange" | "packet-connection";
+export type EngineName = "copy" | "pipe" | "sockmap" | "packet-exchange" | "packet-connection";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -13,7 +14,12 @@ declare module "vitest" {
   }
 }
 
-export const ENGINES: readonly EngineName[] = inject("engines");
+/** Not every kernel can do it, and none without privilege: then it is refused, and `sockmap-engine` tests that. */
+export const sockmapUsable = (): boolean => loadAddon().probeSockmapEngine().status === "usable";
+
+export const ENGINES: readonly EngineName[] = inject("engines").filter(
+  (engine) => engine !== "sockmap" || sockmapUsable(),
+);
 
 /** Declares the same tests once for each engine. */
 export function forEachEngine(title: string, declare: (engine: EngineName) => void): void {

@@ -226,6 +226,7 @@ export class RunningProxy {
       workers: 1,
       // Small bodies find what is wrong at their ends, and most of the suite's are small.
       ...(engine === "pipe" ? { pipeFrom: 1 } : {}),
+      ...(engine === "sockmap" ? { sockmapFrom: 1 } : {}),
       ...topology,
       ...config,
       timeouts: { drain: "1s", ...(config.timeouts as object | undefined) },

@@ -10,11 +10,6 @@ const more = (text: string, entries = "") =>
 describe("refused with line and column is", () => {
   test.each([
     [
-      "an engine that is not built",
-      more("engine: sockmap"),
-      "4:9: engine: the engine sockmap is not in this version, expected auto, copy, pipe or packet [LS_CONFIG_NOT_BUILT]",
-    ],
-    [
       "response headers that a route by connection never sees",
       route("forward: connection, setResponseHeaders: { x: y }, removeResponseHeaders: via"),
       "2:44: routes[0].setResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]\n" +

@@ -55,6 +55,8 @@ describe("a configuration", () => {
       workers: Math.min(64, availableParallelism()),
       engine: "auto",
       pipeFrom: 131_072,
+      sockmapFrom: 524_288,
+      sockmapTo: 1_048_576,
       interfaces: "auto",
       forward: "auto",
       accessLog: "off",

@@ -152,10 +152,12 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     copyBytesUpstream: 2,
     pipeBytesDownstream: 11,
     pipeBytesUpstream: 12,
+    sockmapBytesDownstream: 14,
+    sockmapBytesUpstream: 15,
     packetBytesDownstream: 3,
     packetBytesUpstream: 4,
     packetFallbacks: { mss: 5 },
-    pipeFallbacks: { pool: 13 },
+    bodyFallbacks: { pool: 13 },
     links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
     records: { free: 12, ended: 13 },
     retries: 0,
@@ -163,12 +165,14 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     requestSeconds: histogram,
     decisionSeconds: histogram,
   };
-  const named = nameCounters(stats, [], new Names());
+  const named = nameCounters(stats, [], new Names(), "pipe");
   expect(named.bytes).toEqual([
     { engine: "copy", direction: "downstream", count: 1 },
     { engine: "copy", direction: "upstream", count: 2 },
     { engine: "pipe", direction: "downstream", count: 11 },
     { engine: "pipe", direction: "upstream", count: 12 },
+    { engine: "sockmap", direction: "downstream", count: 14 },
+    { engine: "sockmap", direction: "upstream", count: 15 },
     { engine: "packet", direction: "downstream", count: 3 },
     { engine: "packet", direction: "upstream", count: 4 },
   ]);

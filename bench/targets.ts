@@ -50,8 +50,8 @@ export interface TargetOptions {
   readonly policy?: string;
   readonly variant?: Variant;
   readonly accessLog?: "off" | "json";
-  /** Has bodies go through pipes from so many bytes on, instead of being copied. */
-  readonly pipeFrom?: string;
+  /** Has an engine move bodies from so many bytes on, instead of copying them. */
+  readonly bodies?: { readonly engine: "pipe" | "sockmap"; readonly from: string };
   /** A file descriptor for what the program writes to its standard output. */
   readonly stdout?: number;
 }
@@ -154,7 +154,7 @@ export async function startOrigin(
 
 /** @throws Error if it does not start */
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const { topology, origins, workers, folder, connections = defaultConnections } = options;
+  const { topology, origins, workers, folder, connections = defaultConnections, bodies } = options;
   const { variant = "plain" } = options;
   if (name === "direct") return { name, addresses: origins, server: null, admin: "" };
   const { port, addresses } = await listenOn(topology, "proxy");
@@ -175,7 +175,8 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
     ...values,
     ...variants[variant],
     pipeFrom: [],
-    ...(options.pipeFrom === undefined ? {} : { engine: "pipe", pipeFrom: [options.pipeFrom] }),
+    sockmapFrom: [],
+    ...(bodies === undefined ? {} : { engine: bodies.engine, [`${bodies.engine}From`]: [bodies.from] }),
   });
   const isReady = (pid: number) =>
     listens(pid, port) && (template !== longsplice.template || existsSync(admin));

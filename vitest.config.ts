@@ -31,7 +31,7 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     sequence: { groupOrder },
     fileParallelism: options.alone === undefined,
     testTimeout: options.timeout ?? 30_000,
-    provide: { engines: options.engines ?? ["copy", "pipe", "sockmap"] },
+    provide: { engines: options.engines ?? ["copy", "pipe"] },
   },
 });
 
@@ -68,7 +68,11 @@ export default defineConfig({
     projects: [
       folder("unit", 0),
       folder("native", 0),
-      folder("conformance", 1),
+      project("conformance", 1, {
+        include: "test/conformance/**/*.test.ts",
+        exclude: [ALONE],
+        engines: ["copy", "pipe", "sockmap"],
+      }),
       // Loading the programs takes a second of processor time for each proxy, and some tests start six.
       packet("conformance", "exchange", 1, 60_000),
       packet("conformance", "connection", 1, 60_000),

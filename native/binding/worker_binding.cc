@@ -224,6 +224,7 @@ Napi::Value WorkerBinding::decided(const Napi::CallbackInfo& info) {
 Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   if (!require_open()) return {};
   const Napi::Env env = Env();
+  worker_->read_link_events();
   const Stats& stats = worker_->stats();
   Napi::Array requests = Napi::Array::New(env);
   uint32_t next = 0;

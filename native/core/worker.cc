@@ -13,8 +13,8 @@ namespace longsplice {
 
 namespace {
 
-// Access log lines of a quiet proxy are handed over at least this often; queued requests look this often for places
-// that other workers freed.
+// Access log lines of a quiet proxy are handed over at least this often, and what passed in the kernel is looked for; queued
+// requests look for places that other workers freed.
 constexpr uint64_t kLogTickMs = 100;
 constexpr uint64_t kQueueTickMs = 5;
 // While draining, a connection that has been quiet for this long is closed; a busier one gets to send its next
@@ -112,7 +112,8 @@ void Worker::after_round() {
     host_.access_log(access_log_.lines());
     access_log_.clear();
   }
-  const bool wants_tick = !access_log_.empty() || !queues_.empty() || (draining_ && !drained_);
+  const bool linked = splicer_ && splicer_->active() > 0;
+  const bool wants_tick = !access_log_.empty() || !queues_.empty() || linked || (draining_ && !drained_);
   if (wants_tick && !ticker_->armed()) start_ticker();
 }
 
@@ -121,7 +122,15 @@ void Worker::start_ticker() {
   poller_.arm(*ticker_, interval);
 }
 
+void Worker::read_link_events() {
+  if (!splicer_ || splicer_->active() == 0) return;
+  splicer_->handle_events();
+  poller_.wake();
+}
+
 void Worker::tick() {
+  // The kernel calls only when there is much to tell of what passed.
+  if (splicer_) splicer_->handle_events();
   if (!access_log_.empty()) {
     host_.access_log(access_log_.lines());
     access_log_.clear();

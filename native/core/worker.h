@@ -66,6 +66,9 @@ class Worker {
   char* scratch() { return scratch_.get(); }
   static constexpr size_t kScratchBytes = 64 * 1024;
 
+  // Brings the counters up to date with what passed in the kernel.
+  void read_link_events();
+
   // A packet filter of this host changes the addresses of what is sent to a backend, so that its connections cannot be linked.
   void note_translation(uint32_t slot) { translated_.insert(slot); }
   bool translates(uint32_t slot) const { return translated_.contains(slot); }

@@ -71,14 +71,17 @@ Worker::~Worker() { close(); }
 // Once a second, and at once when the first link stands: it is by the sweep that the splicer knows the time.
 void Worker::sweep() {
   if (!splicer_ || !splicer_->busy() || sweeper_->armed()) return;
-  if (backend_states() != backend_states_) {
-    publish_verdicts();
-    const std::vector<Downstream*> all(connections_.begin(), connections_.end());
-    for (Downstream* connection : all) connection->leave_lost_backend();
-  }
   const Timeouts& timeouts = snapshot_->timeouts;
   splicer_->sweep(poller_.now(), {timeouts.idle, timeouts.response, timeouts.stream});
   poller_.arm(*sweeper_, kSweepMs);
+}
+
+// Links return at their next request when a backend may be chosen that might not before, or the other way round.
+void Worker::notice_backend_states() {
+  if (!splicer_ || backend_states() == backend_states_) return;
+  publish_verdicts();
+  const std::vector<Downstream*> all(connections_.begin(), connections_.end());
+  for (Downstream* connection : all) connection->leave_lost_backend();
 }
 
 // A number that is another one when a backend may be chosen that might not before, or the other way round.
@@ -131,6 +134,7 @@ void Worker::read_link_events() {
 void Worker::tick() {
   // The kernel calls only when there is much to tell of what passed.
   if (splicer_) splicer_->handle_events();
+  notice_backend_states();
   if (!access_log_.empty()) {
     host_.access_log(access_log_.lines());
     access_log_.clear();

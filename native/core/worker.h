@@ -101,6 +101,7 @@ class Worker {
   uint32_t least_mss() const;
   uint64_t backend_states() const;
   void publish_verdicts();
+  void notice_backend_states();
   void after_round();
   void start_ticker();
   void serve_queues();

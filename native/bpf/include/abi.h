@@ -222,6 +222,7 @@ static inline __attribute__((always_inline)) __u64 ls_mix(__u64 hash, __u64 word
   X(repeated, "requests that were sent again and passed again")                           \
   X(probes, "repetitions of which only the acknowledgement went on")                      \
   X(unjudged, "segments that no verdict covers, dropped")                                 \
+  X(damaged, "segments to be judged that have a wrong checksum, dropped")                 \
   X(unexpected, "segments of a backend that belong to no response yet, dropped")          \
   X(lost_requests, "requests that found the ring full: the log misses them")              \
   X(reused, "new connections between addresses of an ended link")                         \

@@ -268,6 +268,24 @@ __noinline __u64 sum_if_same(__u32 judge, __u32 skipped, __u32 length) {
   return sum + (word & 0xffffffff) + (word >> 32);
 }
 
+// ... of the first bytes in `scratch`, or of the head if there is a judge.
+__noinline __u64 sum_of_text(__u32 judge, __u32 length) {
+  const __u32 zero = 0;
+  const struct ls_judge* j = bpf_map_lookup_elem(&judges, &judge);
+  const struct bytes* bytes = bpf_map_lookup_elem(&scratch, &zero);
+  if (!bytes) return 0;
+  const char* text = j ? j->head : bytes->text;
+  __u64 sum = 0;
+  __u32 done = 0;
+  for (; done < LS_HEAD_BYTES; done += 8) {
+    if (done + 8 > length) break;
+    const __u64 word = word_at(text, done);
+    sum += (word & 0xffffffff) + (word >> 32);
+  }
+  const __u64 word = word_at(text, done) & mask_below(length);
+  return sum + (word & 0xffffffff) + (word >> 32);
+}
+
 // ---- Heads of responses --------------------------------------------------------------------------------------------
 
 // What follows "Content-Length" has to be ": 123\r". The number goes into `sized`, 1 higher; one that is there twice is not

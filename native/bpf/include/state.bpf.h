@@ -80,6 +80,7 @@ struct bytes {
   char text[LS_HEAD_BYTES];
   __u64 zero;
   __u32 sized;
+  __u8 header[64];
 };
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -7,6 +7,8 @@
 #include "head.bpf.h"
 #include "resume.bpf.h"
 
+#define LS_NO_JUDGE 0xffffffff
+
 #define LS_PASS 0
 #define LS_TO_USER 1  // the link returns at this packet
 #define LS_PROBE 2    // of the packet, only that it came goes on: the other end says how far it is
@@ -17,6 +19,39 @@
 static __always_inline struct ls_judge* judge_of(const struct ls_record* r) {
   const __u32 index = r->judge;
   return bpf_map_lookup_elem(&judges, &index);
+}
+
+// The sum of the pseudo header, apart from the length.
+static __always_inline __u64 sum_of_addresses(const struct packet* p) {
+  __u64 sum = bpf_htonl(IPPROTO_TCP);
+  if (p->family == LS_AF_INET) return sum + p->source[3] + p->target[3];
+  for (int i = 0; i < 4; i++) sum += (__u64)p->source[i] + p->target[i];
+  return sum;
+}
+
+// Whether a segment is as it was sent. tc comes before the stack's look at the checksum: what was judged by a damaged copy would
+// not be that what comes again. `text`: the sum of its payload.
+static __noinline int is_intact(struct __sk_buff* skb, const struct packet* p, __u64 text) {
+  // No line, or the card has checked it.
+  if (skb->ifindex == LS_LOOPBACK || bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0) return 1;
+  const __u32 zero = 0;
+  struct bytes* bytes = bpf_map_lookup_elem(&scratch, &zero);
+  const __u32 check_at = p->l4 + __builtin_offsetof(struct tcphdr, check);
+  __u16 check;
+  if (!bytes || bpf_skb_load_bytes(skb, check_at, &check, 2) < 0) return 0;
+  // Sent on this host, it has none yet.
+  const int none = completed_by_card(skb, check_at);
+  if (bpf_skb_store_bytes(skb, check_at, &check, 2, 0) < 0) return 0;
+  if (none) return 1;
+  __u32 length = p->headers - p->l4;
+  if (length < sizeof(struct tcphdr) || length > 60) return 0;
+  __builtin_memset(bytes->header, 0, sizeof(bytes->header));
+  asm volatile("%0 &= 63" : "+r"(length));
+  if (length < sizeof(struct tcphdr) || bpf_skb_load_bytes(skb, p->l4, bytes->header, length) < 0) return 0;
+  __u64 sum = text + sum_of_addresses(p) + bpf_htonl(length + p->payload);
+  const __be32* words = (const __be32*)bytes->header;
+  for (int i = 0; i < 15; i++) sum += words[i];
+  return fold_to_16(sum) == 0xffff;
 }
 
 // The longest path of the route table that the target begins with. 0 stands for none as well as for too many.
@@ -91,6 +126,10 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
   // From here on there is nothing to compare the last request with.
   j->request_begin = j->request_end;
   if (length < 16 || bpf_skb_load_bytes(skb, p->headers, j->head, length) < 0) return LS_TO_USER;
+  if (!is_intact(skb, p, sum_of_text(r->judge, p->payload))) {
+    count(LS_COUNT_damaged);
+    return LS_REFUSE;
+  }
   if (!is_plain(r->judge, length) || !leads_here(r->judge)) return LS_TO_USER;
   j->request_begin = p->seq;
   j->request_end = packet_end(p);
@@ -176,6 +215,13 @@ static __noinline int judge_head(struct __sk_buff* skb, const struct packet* p, 
   __u32 length = p->payload < LS_HEAD_MAX ? p->payload : LS_HEAD_MAX;
   asm volatile("%0 &= 2047" : "+r"(length));
   if (length < 16 || bpf_skb_load_bytes(skb, p->headers, head->text, length) < 0) return LS_TO_USER;
+  // Of a longer segment the checksum cannot be told; where the card has not told it, user space reads it.
+  const int whole = length == p->payload;
+  if (!is_intact(skb, p, whole ? sum_of_text(LS_NO_JUDGE, length) : 0)) {
+    if (!whole) return LS_TO_USER;
+    count(LS_COUNT_damaged);
+    return LS_REFUSE;
+  }
   struct response response;
   if (!read_response(head, length, &response)) return LS_TO_USER;
   const int bodiless = j->head_method || response.status == 204 || response.status == 304;

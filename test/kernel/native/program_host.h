@@ -29,6 +29,7 @@ long host_l3_csum_replace(void* skb, __u32 offset, __u64 from, __u64 to, __u64 s
 long host_l4_csum_replace(void* skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
 long host_csum_diff(const __be32* from, __u32 from_size, const __be32* to, __u32 to_size, __u32 seed);
 long host_csum_update(void* skb, __u32 sum);
+long host_csum_level(void* skb, __u64 level);
 long host_change_tail(void* skb, __u32 length, __u64 flags);
 long host_clone_redirect(void* skb, __u32 interface, __u64 flags);
 long host_redirect_neigh(__u32 interface, const void* parameters, int length, __u64 flags);

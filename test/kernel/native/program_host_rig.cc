@@ -265,6 +265,9 @@ long host_csum_update(void* skb, __u32 sum) {
   return packet.complete;
 }
 
+// No card of this rig checks what arrives.
+long host_csum_level(void*, __u64) { return -EACCES; }
+
 long host_change_tail(void* skb, __u32 length, __u64 flags) {
   HostPacket& packet = packet_of(skb);
   if (flags != 0 || length > packet.data.size()) return -EINVAL;

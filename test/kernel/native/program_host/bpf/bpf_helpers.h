@@ -22,6 +22,7 @@
 #define bpf_l4_csum_replace host_l4_csum_replace
 #define bpf_csum_diff host_csum_diff
 #define bpf_csum_update host_csum_update
+#define bpf_csum_level host_csum_level
 #define bpf_skb_change_tail host_change_tail
 #define bpf_clone_redirect host_clone_redirect
 #define bpf_redirect_neigh host_redirect_neigh

@@ -472,6 +472,25 @@ void again(Rig& rig, Report& report) {
   });
 }
 
+// The stack has not looked at the checksum yet: what was judged by a damaged copy would not be that what comes again.
+void damaged(Rig& rig, Report& report) {
+  for (const bool v6 : {false, true}) {
+    report.where = v6 ? "IPv6: " : "IPv4: ";
+    Judged link(rig, report, {v6, false, false});
+    const Segment asked = link.request(kAsk);
+    Bytes frame = frame_of(asked);
+    frame[frame.size() - 3] ^= 1;
+    link.expect_dropped(rig.run(Program::outer_ingress, frame), "damaged 1");
+    link.expect_passes(asked);
+    const Segment answered = link.response(kOk + "hello");
+    frame = frame_of(answered);
+    frame[frame.size() - 30] ^= 1;
+    link.expect_dropped(rig.run(Program::outer_ingress, frame), "damaged 1");
+    link.expect_answers(answered);
+    link.ask();
+  }
+}
+
 void changed(Rig& rig, Report& report) {
   Judged link(rig, report);
   const Segment whole = link.request(kAsk);
@@ -770,6 +789,7 @@ std::vector<Case> verdict_cases() {
       {"verdicts", "leave out no byte as urgent", urgent},
       {"verdicts", "hold for the same bytes", again},
       {"verdicts", "hold for no other bytes", changed},
+      {"verdicts", "are not given on what was damaged", damaged},
       {"verdicts", "hold for no byte behind", merged},
       {"verdicts", "let the other end say what it has", acknowledged},
       {"verdicts", "leave what was before the link to the stack", before_the_link},

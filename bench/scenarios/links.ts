@@ -218,7 +218,7 @@ function tableOf(
     rows: kinds.map(row),
     notes: [
       `Client, proxy and origin share the machine, so a link takes four descriptors, two of them of the proxy. A process may have ${limit}.${why}`,
-      `Each link had one request answered. Resident memory of the proxy, each second for ${restSeconds} s before and after they were opened, as in the scenario \`idle\`: hold \`highest - lowest\` against a limit. The two records of a link (384 bytes) are in \`resident without\`, because their mapping is resident from the start; what the kernel needs for the sockets is in neither.`,
+      `Each connection had two requests answered, of which the second one made the link. Resident memory of the proxy, each second for ${restSeconds} s before and after they were opened, as in the scenario \`idle\`: hold \`highest - lowest\` against a limit. The two records of a link (384 bytes) are in \`resident without\`, because their mapping is resident from the start; what the kernel needs for the sockets is in neither.`,
       `The ${busy} busy connections (128 B, keep-alive) were measured in turns on two entrants of each kind, of which one had the idle connections; each has a loopback and an origin of its own. \`direct\` tells what idle connections cost the load generator's and the origin's side, with no proxy.`,
       "`CPU` is that of load generator, proxy and origin, without what else runs on the machine: it tells more than requests per second where the machine is shared.",
     ],

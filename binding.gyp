@@ -21,6 +21,7 @@
         "native/core/exchange_head.cc",
         "native/core/exchange_link.cc",
         "native/core/exchange_select.cc",
+        "native/core/exchange_verdict.cc",
         "native/core/field_summary.cc",
         "native/core/forwarding.cc",
         "native/core/head_writer.cc",
@@ -37,6 +38,7 @@
         "native/core/stream.cc",
         "native/core/timers.cc",
         "native/core/upstream.cc",
+        "native/core/verdicts.cc",
         "native/core/worker.cc",
         "native/engine/copy/copy_engine.cc",
         "native/engine/pipe/pipe_engine.cc"
@@ -64,13 +66,19 @@
             "native/engine/packet/guardian.cc",
             "native/engine/packet/hooks.cc",
             "native/engine/packet/kernel.cc",
+            "native/engine/packet/link_verdicts.cc",
             "native/engine/packet/links.cc",
             "native/engine/packet/neighbours.cc",
             "native/engine/packet/netlink.cc",
             "native/engine/packet/packet_engine.cc",
             "native/engine/packet/parked_sockets.cc",
             "native/engine/packet/rtnetlink.cc",
-            "native/engine/packet/socket_facts.cc"
+            "native/engine/packet/socket_facts.cc",
+            "native/engine/packet/verdicts.cc",
+            "native/binding/sockmap_binding.cc",
+            "native/engine/sockmap/kernel.cc",
+            "native/engine/sockmap/self_test.cc",
+            "native/engine/sockmap/sockmap_engine.cc"
           ],
           "libraries": ["-lbpf"],
           "actions": [{
@@ -79,13 +87,15 @@
               "native/bpf/embed.cjs",
               "native/bpf/splice.bpf.c",
               "native/bpf/include/abi.h",
+              "native/bpf/include/head.bpf.h",
               "native/bpf/include/icmp.bpf.h",
               "native/bpf/include/link.bpf.h",
               "native/bpf/include/packet.bpf.h",
               "native/bpf/include/resume.bpf.h",
               "native/bpf/include/rewrite.bpf.h",
               "native/bpf/include/stack.bpf.h",
-              "native/bpf/include/state.bpf.h"
+              "native/bpf/include/state.bpf.h",
+              "native/bpf/include/verdict.bpf.h"
             ],
             "outputs": ["<(INTERMEDIATE_DIR)/splice_bpf.cc"],
             "process_outputs_as_sources": 1,
@@ -93,9 +103,22 @@
               "node", "native/bpf/embed.cjs", "native/bpf/splice.bpf.c",
               "<(INTERMEDIATE_DIR)/splice.bpf.o", "<(INTERMEDIATE_DIR)/splice_bpf.cc"
             ]
+          }, {
+            "action_name": "handoff",
+            "inputs": [
+              "native/bpf/embed.cjs",
+              "native/bpf/handoff.bpf.c",
+              "native/bpf/include/handoff.h"
+            ],
+            "outputs": ["<(INTERMEDIATE_DIR)/handoff_bpf.cc"],
+            "process_outputs_as_sources": 1,
+            "action": [
+              "node", "native/bpf/embed.cjs", "native/bpf/handoff.bpf.c",
+              "<(INTERMEDIATE_DIR)/handoff.bpf.o", "<(INTERMEDIATE_DIR)/handoff_bpf.cc"
+            ]
           }]
         }, {
-          "sources": ["native/binding/packet_missing.cc"]
+          "sources": ["native/binding/packet_missing.cc", "native/binding/sockmap_missing.cc"]
         }]
       ]
     }

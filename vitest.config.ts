@@ -1,13 +1,24 @@
 import { defineConfig } from "vitest/config";
+import type { EngineName } from "./test/support/engines.js";
+import { namespacePool } from "./test/support/namespace-pool.js";
 
 /** What measures time or load so closely that two cores shared with other test files would make it lie. */
 const ALONE = "test/**/*.alone.test.ts";
+
+/** What is about pipes, and about heads that are written anew, which those that pass on links are not. */
+const OF_OTHER_ENGINES = [
+  "test/conformance/pipe-engine.test.ts",
+  "test/conformance/sockmap-engine.test.ts",
+  "test/hostile/heads-anew.test.ts",
+];
 
 interface Options {
   readonly include: string;
   readonly exclude?: string[];
   readonly timeout?: number;
   readonly alone?: true;
+  /** What the same tests are run with, one after the other. */
+  readonly engines?: readonly EngineName[];
 }
 
 /** Groups run one after the other. */
@@ -20,6 +31,7 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     sequence: { groupOrder },
     fileParallelism: options.alone === undefined,
     testTimeout: options.timeout ?? 30_000,
+    provide: { engines: options.engines ?? ["copy", "pipe"] },
   },
 });
 
@@ -31,9 +43,19 @@ const folder = (name: string, groupOrder: number, timeout?: number) =>
     ...(timeout === undefined ? {} : { timeout }),
   });
 
+/** The tests of a folder that have to pass by every engine once more, by the packet engine in one of its forward modes. */
+const packet = (folder: string, mode: "exchange" | "connection", groupOrder: number, timeout?: number) =>
+  project(`${folder}-${mode}`, groupOrder, {
+    include: `test/${folder}/**/*.test.ts`,
+    exclude: [ALONE, ...OF_OTHER_ENGINES],
+    engines: [`packet-${mode}`],
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+
 export default defineConfig({
   test: {
-    pool: "forks",
+    // What is attached to `lo` there is seen by no other test. Only root may.
+    pool: process.getuid?.() === 0 ? namespacePool : "forks",
     // vitest would leave one processor idle, of two.
     maxWorkers: "100%",
     setupFiles: [
@@ -46,10 +68,19 @@ export default defineConfig({
     projects: [
       folder("unit", 0),
       folder("native", 0),
-      folder("conformance", 1),
+      project("conformance", 1, {
+        include: "test/conformance/**/*.test.ts",
+        exclude: [ALONE],
+        engines: ["copy", "pipe", "sockmap"],
+      }),
+      // Loading the programs takes a second of processor time for each proxy, and some tests start six.
+      packet("conformance", "exchange", 1, 60_000),
+      packet("conformance", "connection", 1, 60_000),
       folder("hostile", 2, 60_000),
+      packet("hostile", "connection", 2, 60_000),
       folder("kernel", 2, 60_000),
       folder("integration", 2, 120_000),
+      packet("integration", "connection", 2, 120_000),
       project("alone", 3, { include: ALONE, timeout: 60_000, alone: true }),
       project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 120_000, alone: true }),
     ],

@@ -10,11 +10,13 @@ export const scenarioNames = [
   "decision",
   "accesslog",
   "pipe",
+  "sockmap",
   "links",
   "link-setup",
+  "modes",
 ] as const;
-/** Scenarios that are about the packet engine. */
-export const packetScenarios: readonly ScenarioName[] = ["links", "link-setup"];
+/** Scenarios whose engine needs root. */
+export const packetScenarios: readonly ScenarioName[] = ["sockmap", "links", "link-setup", "modes"];
 
 export type TargetName = (typeof targetNames)[number];
 export type ScenarioName = (typeof scenarioNames)[number];

@@ -18,7 +18,7 @@ export interface Lineup {
   close(): Promise<void>;
 }
 
-export interface LineupOptions extends Pick<TargetOptions, "workers" | "folder"> {
+export interface LineupOptions extends Pick<TargetOptions, "workers" | "folder" | "variant"> {
   readonly topology: TopologyName;
   readonly origin: OriginName;
   readonly targets: readonly TargetName[];
@@ -44,11 +44,13 @@ export async function openLineup(options: LineupOptions): Promise<Lineup> {
     const origin = await startOrigin(options.origin, topology, folder);
     close.push(() => origin.server.stop());
     for (const name of group) {
-      // A proxy has one backend; what goes to the origin directly uses both of its addresses, as clients do.
-      const origins = name === "direct" ? origin.addresses : origin.addresses.slice(0, 1);
-      const { workers } = options;
+      const { workers, variant = "plain" } = options;
+      // A proxy has one backend, unless it shall choose; what goes to the origin directly uses both of its addresses, as
+      // clients do.
+      const all = name === "direct" || variant === "split";
+      const origins = all ? origin.addresses : origin.addresses.slice(0, 1);
       try {
-        const target = await startTarget(name, { topology, origins, workers, folder });
+        const target = await startTarget(name, { topology, origins, workers, folder, variant });
         close.push(async () => target.server?.stop());
         entrants.push({ target, origin, topology });
       } catch (error) {

@@ -2,7 +2,13 @@
 import { cpuBetween, readCpuTimes, readGroupCpu } from "./cpu.js";
 import type { Entrant } from "./lineup.js";
 import { type LoadOptions, type LoadReport, runLoad } from "./load/load.js";
-import { growthOf, type PacketCounts, readPacketCounts, splicingFailure } from "./splicing.js";
+import {
+  growthOf,
+  type PacketCounts,
+  type PacketEvent,
+  readPacketCounts,
+  splicingFailure,
+} from "./splicing.js";
 
 export interface Round extends LoadReport {
   readonly requestsPerSecond: number;
@@ -41,6 +47,8 @@ export function failureOf(report: LoadReport, bodyBytes: number, connections: nu
 export interface LoadShape extends Omit<LoadOptions, "addresses" | "path"> {
   /** Whether the origin ends its connection after each answer, whatever the client asks for. */
   readonly originCloses?: true;
+  /** What `splice` has to do for each request, or null: nothing. Otherwise that follows from the mode. */
+  readonly expected?: PacketEvent | null;
 }
 
 /** Measures a target once, with answers of so many bytes. */
@@ -54,6 +62,7 @@ export async function measureOnce(entrant: Entrant, shape: LoadShape, bodyBytes:
   });
   const countsBefore = splices ? await readPacketCounts(target.admin) : {};
   const before = read();
+  const { expected = shape.mode === "close" ? null : "spliced" } = shape;
   const path = `/${bodyBytes}${shape.originCloses ? "?close" : ""}`;
   const report = await runLoad(topology, { ...shape, addresses: target.addresses, path });
   const after = read();
@@ -67,8 +76,6 @@ export async function measureOnce(entrant: Entrant, shape: LoadShape, bodyBytes:
     packet,
     failed:
       failureOf(report, bodyBytes, shape.connections) ??
-      (packet === null
-        ? null
-        : splicingFailure(packet, report.requests, shape.connections, shape.mode === "close")),
+      (packet === null ? null : splicingFailure(packet, report.requests, shape.connections, expected)),
   };
 }

@@ -4,7 +4,7 @@ import type { Machine } from "./machine.js";
 import type { Plan } from "./options.js";
 import type { CellResult, Subject, TargetResult } from "./run-cells.js";
 import type { ScenarioResult } from "./scenarios/scenario.js";
-import type { Difference, Ratio } from "./stats.js";
+import { type Difference, ratioText } from "./stats.js";
 
 /** Everything that a run of the bench found out; the JSON file is this. */
 export interface Results {
@@ -47,9 +47,6 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[],
   const rule = widths.map((width, i) => (i < words ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return [line(columns), line(rule), ...rows.map(line)].join("\n");
 }
-
-const ratioText = (ratio: Ratio) =>
-  `${ratio.ofMedians.toFixed(2)} (${ratio.q1.toFixed(2)}-${ratio.q3.toFixed(2)})`;
 
 const differenceText = (difference: Difference) =>
   `${number(difference.ofMedians)} (${number(difference.q1)} to ${number(difference.q3)})`;

@@ -22,6 +22,9 @@ export interface Ratio {
   readonly q3: number;
 }
 
+export const ratioText = ({ ofMedians, q1, q3 }: Ratio): string =>
+  `${ofMedians.toFixed(2)} (${q1.toFixed(2)}-${q3.toFixed(2)})`;
+
 /** How much more one target needs than another over the rounds of a cell. */
 export interface Difference {
   readonly ofMedians: number;

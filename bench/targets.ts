@@ -29,6 +29,16 @@ export interface Origin {
   readonly server: RunningServer;
 }
 
+/** What proxies do with requests besides passing them on. `forward` counts where the packet engine is. */
+const variants = {
+  plain: {},
+  /** Paths under /b/ go to the last of the origins, all others to those before it. */
+  split: {},
+  "forwarded-for": { forward: "request", forwardedFor: ["x-forwarded-for"] },
+  "response-header": { forward: "exchange", servedBy: ["bench"] },
+} as const;
+export type Variant = keyof typeof variants;
+
 /** What a proxy is started with. */
 export interface TargetOptions {
   readonly topology: Topology;
@@ -38,9 +48,10 @@ export interface TargetOptions {
   readonly folder: string;
   readonly connections?: number;
   readonly policy?: string;
+  readonly variant?: Variant;
   readonly accessLog?: "off" | "json";
-  /** Has bodies go through pipes from so many bytes on, instead of being copied. */
-  readonly pipeFrom?: string;
+  /** Has an engine move bodies from so many bytes on, instead of copying them. */
+  readonly bodies?: { readonly engine: "pipe" | "sockmap"; readonly from: string };
   /** A file descriptor for what the program writes to its standard output. */
   readonly stdout?: number;
 }
@@ -143,14 +154,18 @@ export async function startOrigin(
 
 /** @throws Error if it does not start */
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const { topology, origins, workers, folder, connections = defaultConnections } = options;
+  const { topology, origins, workers, folder, connections = defaultConnections, bodies } = options;
+  const { variant = "plain" } = options;
   if (name === "direct") return { name, addresses: origins, server: null, admin: "" };
   const { port, addresses } = await listenOn(topology, "proxy");
   const { template, values, command } = recipes[name];
   const admin = join(folder, `${name}-${port}`, "admin.sock");
   const { file, folder: own } = configure(template, `${name}-${port}`, folder, {
     address: addresses,
-    origin: origins,
+    origin: variant === "split" ? origins.slice(0, -1) : origins,
+    other: variant === "split" ? origins.slice(-1) : [],
+    forwardedFor: [],
+    servedBy: [],
     workers,
     connections,
     descriptors: 2 * connections,
@@ -158,8 +173,10 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
     policy: options.policy ?? "round-robin",
     accessLog: options.accessLog ?? "off",
     ...values,
+    ...variants[variant],
     pipeFrom: [],
-    ...(options.pipeFrom === undefined ? {} : { engine: "pipe", pipeFrom: [options.pipeFrom] }),
+    sockmapFrom: [],
+    ...(bodies === undefined ? {} : { engine: bodies.engine, [`${bodies.engine}From`]: [bodies.from] }),
   });
   const isReady = (pid: number) =>
     listens(pid, port) && (template !== longsplice.template || existsSync(admin));

@@ -91,7 +91,7 @@ async function send(listener: string, { method, path, pool, body }: SampleReques
 /** Sends every sample request some times, prints who answered it and which engine carried it; returns failures. */
 async function sendSamples(proxy: RunningProxy): Promise<number> {
   heading(`${samples.length * timesEach} requests, ${timesEach} of each kind`);
-  print(paint("dim", `  ${"request".padEnd(24)}${"pool".padEnd(8)}${"engine".padEnd(9)}served by`));
+  print(paint("dim", `  ${"request".padEnd(24)}${"pool".padEnd(8)}${"engine".padEnd(13)}served by`));
   let failures = 0;
   for (const sample of samples) {
     const served = new Map<string, number>();
@@ -114,7 +114,7 @@ async function sendSamples(proxy: RunningProxy): Promise<number> {
     const engines = [...after.keys()].filter((name) => total(after, name) > total(before, name));
     const name = `${sample.method} ${sample.path}`.padEnd(24);
     const origins = [...served].sort().map(([origin, count]) => `${paint("cyan", origin)} ${count}`);
-    print(`  ${name}${sample.pool.padEnd(8)}${engines.join("+").padEnd(9)}${origins.join("  ")}`);
+    print(`  ${name}${sample.pool.padEnd(8)}${engines.join("+").padEnd(13)}${origins.join("  ")}`);
   }
   return failures;
 }

@@ -66,7 +66,11 @@ export const zones: readonly Zone[] = [
   { ...plain, folder: "native/engine", uses: ["native/core"] },
   // One zone for each engine: none may know of another.
   { ...plain, folder: "native/engine/*", uses: ["native/core", "native/engine", "native/bpf/include"] },
-  { ...plain, folder: "native/core", uses: ["native/engine/engine.h", "native/engine/splicer.h"] },
+  {
+    ...plain,
+    folder: "native/core",
+    uses: ["native/engine/engine.h", "native/engine/splicer.h", "native/engine/verdict_table.h"],
+  },
   // The programs in the kernel. What they share with the addon is in their include folder.
   { ...plain, folder: "native/bpf", uses: ["native/bpf/include"] },
   { ...plain, folder: "native/bpf/include", uses: [] },

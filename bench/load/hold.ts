@@ -1,5 +1,5 @@
 /**
- * `hold.ts COUNT ADDRESS...`: opens connections, says "held" when each had a request answered, and keeps them until a
+ * `hold.ts COUNT ADDRESS...`: opens connections, says "held" when each had its requests answered, and keeps them until a
  * signal ends it. A program, because clients must be in the network namespace of what they connect to.
  */
 import type { Socket } from "node:net";

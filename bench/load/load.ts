@@ -10,6 +10,9 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Threads of wrk; each has one of the addresses of a topology. */
 const wrkThreads = 2;
 
+/** What requests are like that are not all the same; bench/load/requests.lua makes them. */
+export type RequestKind = "paths" | "browser" | "alternate";
+
 export interface LoadOptions {
   readonly load: LoadName;
   /** host:port; wrk shares them out among its threads, autocannon takes the first. */
@@ -18,6 +21,8 @@ export interface LoadOptions {
   readonly connections: number;
   readonly mode: ConnectionMode;
   readonly seconds: number;
+  /** Only wrk can do it. Without, all requests are the same. */
+  readonly requests?: RequestKind;
 }
 
 /** What a load generator counted, in one form for all. */
@@ -83,7 +88,7 @@ export function parseAutocannon(output: string): LoadReport {
 }
 
 function commandOf(options: LoadOptions): CommandLine {
-  const { load, addresses, path, connections, mode, seconds } = options;
+  const { load, addresses, path, connections, mode, seconds, requests } = options;
   const url = `http://${addresses[0]}${path}`;
   if (load === "autocannon") {
     const program = join(root, "node_modules/autocannon/autocannon.js");
@@ -91,16 +96,9 @@ function commandOf(options: LoadOptions): CommandLine {
   }
   const header = mode === "close" ? ["-H", "Connection: close"] : [];
   const script = join(root, "bench/load/report.lua");
-  const counts = [
-    "-t",
-    `${Math.min(wrkThreads, connections)}`,
-    "-c",
-    `${connections}`,
-    "-d",
-    `${seconds}s`,
-    "--timeout",
-    "10s",
-  ];
+  // wrk asks its script by thread what comes next, and not by connection, of which each has to alternate by itself.
+  const threads = requests === "alternate" ? connections : Math.min(wrkThreads, connections);
+  const counts = ["-t", `${threads}`, "-c", `${connections}`, "-d", `${seconds}s`, "--timeout", "10s"];
   return ["wrk", ...counts, ...header, "-s", script, url];
 }
 
@@ -108,6 +106,7 @@ function commandOf(options: LoadOptions): CommandLine {
 export async function runLoad(topology: Topology, options: LoadOptions): Promise<LoadReport> {
   const output = await runToEnd(topology.at("client", commandOf(options)), options.seconds + 30, {
     BENCH_ADDRESSES: options.addresses.join(" "),
+    BENCH_REQUESTS: options.requests ?? "",
   });
   return options.load === "wrk" ? parseWrk(output) : parseAutocannon(output);
 }

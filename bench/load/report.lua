@@ -1,5 +1,10 @@
 -- Makes wrk say at its end, in one line of JSON, what the bench needs: percentiles and every kind of error too.
 -- BENCH_ADDRESSES lists addresses ("host:port host:port ...") that wrk's threads share out among themselves.
+-- BENCH_REQUESTS names what requests.lua makes, if not all of them are the same.
+
+if (os.getenv("BENCH_REQUESTS") or "") ~= "" then
+  dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "requests.lua")
+end
 
 local addresses = {}
 for address in (os.getenv("BENCH_ADDRESSES") or ""):gmatch("%S+") do

@@ -1,5 +1,6 @@
 // The origin of the bench: an HTTP/1.1 server that costs as little as possible, so that what is measured is the
-// proxy before it. `GET /N` answers N bytes; after the answer to `GET /N?close` it closes the connection.
+// proxy before it. `GET /N` answers N bytes, and so does every path that ends with `/N`; after the answer to `GET /N?close`
+// it closes the connection.
 //
 //   origin [--threads N] ADDRESS:PORT...
 //
@@ -211,7 +212,8 @@ class Connection {
       const size_t query = std::min(request.path.find('?'), request.path.size());
       const std::string_view path = request.path.substr(0, query);
       if (request.path.substr(query) == "?close") close_after_ = true;
-      const auto size = path.empty() ? std::nullopt : parse_number(path.substr(1));
+      const size_t slash = path.rfind('/');
+      const auto size = slash == std::string_view::npos ? std::nullopt : parse_number(path.substr(slash + 1));
       status_ = size && *size <= kBodyLimit ? 200 : 404;
       if (status_ == 200) size_ = *size;
     }

@@ -7,11 +7,12 @@ import { stopEverything } from "../processes.js";
 import type { Progress } from "../progress.js";
 import { hostLoopback } from "../topology.js";
 import { runAccessLog } from "./access-log.js";
+import { pipeSteps, runPipe, runSockmap, sockmapSteps } from "./bodies.js";
 import { runDecision } from "./decision.js";
 import { runIdle } from "./idle.js";
 import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
 import { linksSteps, runLinks } from "./links.js";
-import { pipeSteps, runPipe } from "./pipe.js";
+import { modesSteps, runModes } from "./modes.js";
 import { restRounds } from "./resident.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
 import { runWorkers } from "./workers.js";
@@ -25,8 +26,10 @@ const scenarios: Record<
   decision: { run: runDecision, steps: () => 4 },
   accesslog: { run: runAccessLog, steps: (rounds) => 2 * rounds },
   pipe: { run: runPipe, steps: pipeSteps },
+  sockmap: { run: runSockmap, steps: sockmapSteps },
   links: { run: runLinks, steps: linksSteps },
   "link-setup": { run: runLinkSetup, steps: linkSetupSteps },
+  modes: { run: runModes, steps: modesSteps },
 };
 
 /** How many steps of progress the scenarios of the plan will make. */

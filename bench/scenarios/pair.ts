@@ -5,8 +5,7 @@ import { startOrigin, startTarget, type Target, type TargetOptions } from "../ta
 import type { ScenarioContext } from "./scenario.js";
 
 /** What clients ask for, with keep-alive. */
-export interface Load {
-  readonly connections: number;
+export interface Load extends Pick<LoadShape, "connections" | "requests" | "expected"> {
   /** Bytes of each answer. */
   readonly size: number;
 }
@@ -62,9 +61,9 @@ export async function measurePair(
 export async function loadOnce(
   seconds: number,
   entrant: Entrant,
-  { connections, size }: Load = smallAnswers,
+  { size, ...load }: Load = smallAnswers,
 ): Promise<Round> {
-  const shape: LoadShape = { load: "wrk", connections, mode: "keep-alive", seconds };
+  const shape: LoadShape = { ...load, load: "wrk", mode: "keep-alive", seconds };
   const warmUp = await measureOnce(entrant, { ...shape, seconds: 1 }, size);
   return warmUp.failed === null ? measureOnce(entrant, shape, size) : warmUp;
 }

@@ -13,6 +13,7 @@
 #include "packet_binding.h"
 #include "probes.h"
 #include "snapshot_reader.h"
+#include "sockmap_binding.h"
 #include "worker_binding.h"
 
 namespace longsplice {
@@ -96,6 +97,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["raiseFileLimit"] = Napi::Function::New<raise_file_limit>(env, "raiseFileLimit");
   exports["setSocketLimit"] = Napi::Function::New<set_socket_limit>(env, "setSocketLimit");
   export_packet_engine(env, exports);
+  export_sockmap_engine(env, exports);
   export_probes(env, exports);
   return exports;
 }

@@ -7,6 +7,7 @@
 #include "../core/http_parser.h"
 #include "../core/load_table.h"
 #include "../core/router.h"
+#include "../core/verdicts.h"
 #include "../engine/pipe/pipe_engine.h"
 #include "snapshot_reader.h"
 
@@ -50,6 +51,35 @@ Napi::Value match_route(const Napi::CallbackInfo& info) {
       snapshot->router.match(info[1].ToString().Utf8Value(), normalize_host(authority, host_storage),
                              normalize_path(path, path_storage), head);
   return Napi::Number::New(info.Env(), route);
+}
+
+// verdictOf(snapshot, method, authority, path) -> index of the route by which a plain request may pass in the kernel, or -1:
+// that of the longest path of the table with which the request's begins, at a boundary.
+Napi::Value verdict_of(const Napi::CallbackInfo& info) {
+  JsReader reader(info.Env());
+  const SnapshotPtr snapshot = read_snapshot(reader, info[0].As<Napi::Object>());
+  if (!snapshot) {
+    Napi::TypeError::New(info.Env(), reader.error()).ThrowAsJavaScriptException();
+    return {};
+  }
+  const Verdicts verdicts(*snapshot, 0);
+  const std::string authority = info[2].ToString();
+  const std::string path = info[3].ToString();
+  std::string host_storage;
+  const uint32_t host_class = verdicts.host_class(normalize_host(authority, host_storage));
+  const auto begins = [&](const std::string& text) {
+    if (text.empty()) return true;
+    return path.starts_with(text) &&
+           (text.back() == '/' || path.size() == text.size() || path[text.size()] == '/');
+  };
+  const VerdictTable::Path* longest = nullptr;
+  for (const VerdictTable::Path& candidate : verdicts.table().paths) {
+    if (candidate.host_class != host_class || !begins(candidate.text)) continue;
+    if (longest == nullptr || candidate.text.size() > longest->text.size()) longest = &candidate;
+  }
+  if (longest == nullptr) return Napi::Number::New(info.Env(), -1);
+  const uint32_t route = longest->to[info[1].ToString().Utf8Value() == "HEAD" ? 1 : 0].route;
+  return Napi::Number::New(info.Env(), route == VerdictTable::kReturns ? -1 : static_cast<double>(route));
 }
 
 // parseHead("request" | "response", bytes, splits) -> { status, reason, length, target, code, fields } where `splits`
@@ -128,6 +158,7 @@ Napi::Value probe_pipe_engine(const Napi::CallbackInfo& info) {
 void export_probes(Napi::Env env, Napi::Object exports) {
   exports["regexError"] = Napi::Function::New<regex_error>(env, "regexError");
   exports["matchRoute"] = Napi::Function::New<match_route>(env, "matchRoute");
+  exports["verdictOf"] = Napi::Function::New<verdict_of>(env, "verdictOf");
   exports["parseHead"] = Napi::Function::New<parse_head>(env, "parseHead");
   exports["probePipeEngine"] = Napi::Function::New<probe_pipe_engine>(env, "probePipeEngine");
   exports["stateNames"] = state_names(env);

@@ -42,12 +42,23 @@ HeaderEdits read_edits(JsReader& reader, const Napi::Object& route, const char* 
   return edits;
 }
 
+HeaderRules::Forward read_forward(JsReader& reader, const Napi::Object& route) {
+  const std::string forward = reader.text(route, "forward");
+  return forward == "connection" ? HeaderRules::Forward::connection
+         : forward == "request"  ? HeaderRules::Forward::request
+                                 : HeaderRules::Forward::exchange;
+}
+
 Pool read_pool(JsReader& reader, const Napi::Object& from) {
   Pool pool;
   pool.name = reader.text(from, "name");
   pool.policy = reader.number(from, "policy");
   pool.needed_headers = reader.texts(from, "neededHeaders");
   pool.wants_done = reader.boolean(from, "wantsDone");
+  const std::string choice = reader.text(from, "choosesBy");
+  pool.choice = choice == "load"     ? Pool::Choice::by_load
+                : choice == "target" ? Pool::Choice::by_target
+                                     : Pool::Choice::by_request;
   const std::string proxy_protocol = reader.text(from, "proxyProtocol");
   pool.proxy_protocol = proxy_protocol == "v1"   ? ProxyProtocol::v1
                         : proxy_protocol == "v2" ? ProxyProtocol::v2
@@ -109,7 +120,7 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
     matches.push_back(read_match(reader, route));
     snapshot->header_rules.push_back({read_edits(reader, route, "requestHeaders"),
                                       read_edits(reader, route, "responseHeaders"),
-                                      reader.boolean(route, "forwardConnection")});
+                                      read_forward(reader, route)});
     snapshot->route_pools.push_back(reader.number(route, "pool"));
     snapshot->route_ids.push_back(reader.number(route, "id"));
     snapshot->route_labels.push_back(reader.text(route, "label"));
@@ -131,6 +142,7 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   snapshot->access_log = access_log == "json"       ? AccessLogFormat::json
                          : access_log == "combined" ? AccessLogFormat::combined
                                                     : AccessLogFormat::off;
+  snapshot->generation = reader.number(from, "generation");
   if (!reader.error().empty()) return nullptr;
   return snapshot;
 }

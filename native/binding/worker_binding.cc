@@ -8,6 +8,7 @@
 #include "../engine/pipe/pipe_engine.h"
 #include "packet_binding.h"
 #include "snapshot_reader.h"
+#include "sockmap_binding.h"
 
 namespace longsplice {
 namespace {
@@ -33,9 +34,13 @@ Napi::Object counts_to_js(Napi::Env env, const std::map<std::string_view, uint64
 
 std::unique_ptr<Engine> make_engine(const Napi::Object& options) {
   auto copy = std::make_unique<CopyEngine>();
-  if (options.Get("engine").ToString().Utf8Value() != "pipe") return copy;
-  const int64_t least = options.Get("pipeFrom").ToNumber().Int64Value();
-  return std::make_unique<PipeEngine>(static_cast<uint64_t>(std::max<int64_t>(least, 1)), std::move(copy));
+  const auto size = [&options](const char* key) {
+    return static_cast<uint64_t>(std::max<int64_t>(options.Get(key).ToNumber().Int64Value(), 1));
+  };
+  const std::string name = options.Get("engine").ToString();
+  if (name == "pipe") return std::make_unique<PipeEngine>(size("pipeFrom"), std::move(copy));
+  if (name != "sockmap") return copy;
+  return sockmap_engine(size("sockmapFrom"), size("sockmapTo"), std::move(copy));
 }
 
 }  // namespace
@@ -219,6 +224,7 @@ Napi::Value WorkerBinding::decided(const Napi::CallbackInfo& info) {
 Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   if (!require_open()) return {};
   const Napi::Env env = Env();
+  worker_->read_link_events();
   const Stats& stats = worker_->stats();
   Napi::Array requests = Napi::Array::New(env);
   uint32_t next = 0;
@@ -246,6 +252,8 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   result["copyBytesUpstream"] = static_cast<double>(stats.upstream.copied);
   result["pipeBytesDownstream"] = static_cast<double>(stats.downstream.piped);
   result["pipeBytesUpstream"] = static_cast<double>(stats.upstream.piped);
+  result["sockmapBytesDownstream"] = static_cast<double>(stats.downstream.redirected);
+  result["sockmapBytesUpstream"] = static_cast<double>(stats.upstream.redirected);
   result["packetBytesDownstream"] = static_cast<double>(stats.downstream.linked);
   result["packetBytesUpstream"] = static_cast<double>(stats.upstream.linked);
   Napi::Object links = Napi::Object::New(env);
@@ -262,7 +270,7 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   links["idle"] = static_cast<double>(stats.links_idle);
   result["links"] = links;
   result["packetFallbacks"] = counts_to_js(env, stats.fallbacks);
-  result["pipeFallbacks"] = counts_to_js(env, stats.pipe_fallbacks);
+  result["bodyFallbacks"] = counts_to_js(env, stats.body_fallbacks);
   result["retries"] = static_cast<double>(stats.retries);
   result["idleUpstream"] = static_cast<double>(worker_->idle_set().size());
   result["requestSeconds"] = histogram_to_js(env, stats.request_seconds);

@@ -7,7 +7,7 @@
 #include <linux/if_packet.h>
 
 #include "icmp.bpf.h"
-#include "resume.bpf.h"
+#include "verdict.bpf.h"
 
 // ---- From the remote end -------------------------------------------------------------------------------------------
 
@@ -18,8 +18,8 @@ static __always_inline void note_ends(struct ls_record* r, struct ls_record* pee
     // lost behind us, the one that it acknowledged last; to others it answers by a challenge.
     if (p->seq != r->seq_next && p->seq + r->delta_seq != peer->ack_seen) return;
     // An end that misses bytes of its side's stack does not believe it, because its number lies behind them: it gets RST
-    // from there. And who answers for a backend within a budget has something better to say.
-    const int limited = (r->flags & (LS_BUDGET | LS_CLIENT)) == LS_BUDGET;
+    // from there. And who answers for a backend within a budget, or between requests, has something better to say.
+    const int limited = !(r->flags & LS_CLIENT) && (r->flags & (LS_BUDGET | LS_JUDGED));
     const int missed = before(peer->local_acked, peer->local_snd);
     __sync_fetch_and_or(&r->ends, limited || missed ? LS_RESET | LS_HELD : LS_RESET);
     end_link(r, peer, index, LS_EVENT_RESET);
@@ -35,19 +35,6 @@ static __always_inline void note_ends(struct ls_record* r, struct ls_record* pee
   end_link(r, peer, index, LS_EVENT_FINISHED);
 }
 
-// "HTTP/1.1 200": what the access log wants to know of a response that nobody reads.
-static __always_inline void note_status(struct __sk_buff* skb, const struct packet* p, struct ls_record* r) {
-  __u8 line[12];
-  if (r->status != 0 || (r->flags & LS_CLIENT) || p->payload < sizeof(line) || p->seq != r->link_rcv) return;
-  if (bpf_skb_load_bytes(skb, p->headers, line, sizeof(line)) < 0) return;
-  if (line[0] != 'H' || line[5] != '1' || line[8] != ' ') return;
-  for (int i = 9; i < 12; i++) {
-    if (line[i] < '0' || line[i] > '9') return;
-  }
-  r->status_ns = bpf_ktime_get_ns();
-  r->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-}
-
 // Whoever waits for the end of the peer's budget hears that it has arrived.
 static __always_inline void note_spent(struct ls_record* peer, const struct ls_record* r,
                                        const struct packet* p) {
@@ -59,14 +46,13 @@ static __always_inline void note_spent(struct ls_record* peer, const struct ls_r
 }
 
 // Returns 0 if somebody began to resume the link meanwhile, which was in `phase`.
-static __always_inline int note_packet(struct __sk_buff* skb, const struct packet* p, struct ls_record* r,
-                                       struct ls_record* peer, __u32 index, __u32 phase) {
+static __always_inline int note_packet(const struct packet* p, struct ls_record* r, struct ls_record* peer,
+                                       __u32 index, __u32 phase) {
   if (p->flags & LS_TCP_ACK) {
     raise(&r->ack_seen, p->ack);
     note_spent(peer, r, p);
   }
   r->window = (__u32)p->window << (r->remote_wscale & 15);
-  if (p->payload != 0) note_status(skb, p, r);
   // A FIN or RST may carry the last number.
   if ((p->flags & (LS_TCP_FIN | LS_TCP_RST)) || ((r->ends | peer->ends) & LS_FIN))
     note_ends(r, peer, p, index);
@@ -103,7 +89,22 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     // A byte before what it expects makes the stack acknowledge again (RFC 9293, 3.10.7.4).
     return tell_stack(skb, p, r, r->local_rcv - 1);
   }
-  if (beyond_budget(p, r, peer)) {
+  // What was sent behind bytes that have to come again has not arrived, though the number says so.
+  if (p->payload == 0 && !(p->flags & (LS_TCP_FIN | LS_TCP_RST)) && after(p->seq, r->seq_next))
+    p->seq = r->seq_next;
+  int judgement = LS_PASS;
+  if ((r->flags & LS_JUDGED) && (p->payload != 0 || (p->flags & LS_TCP_FIN)) && !(p->flags & LS_TCP_RST)) {
+    judgement = r->flags & LS_CLIENT ? judge_request(skb, p, r, peer) : judge_response(skb, p, r);
+    if (judgement == LS_ENDS) end_link(r, peer, index, LS_EVENT_CLOSED);
+    if (judgement == LS_ENDS || judgement == LS_REFUSE) return DROP;
+    if (judgement == LS_WAIT || judgement == LS_PROBE) {
+      if (is_jumbo(p) || !keep_ack(skb, p, r)) return DROP;
+      // An old number makes the other end answer (RFC 9293, 3.10.7.4).
+      if (judgement == LS_PROBE) p->seq--;
+    }
+  }
+  if (judgement == LS_TO_USER && !(r->flags & LS_CLIENT)) count(LS_COUNT_unread_responses);
+  if (judgement == LS_TO_USER || beyond_budget(p, r, peer)) {
     const int verdict = resume_at(skb, p, r, peer, on_loopback);
     if (verdict != LS_LAST_ACK && verdict != LS_ACK_ONLY) return verdict;
     if (!keep_ack(skb, p, r)) return DROP;
@@ -114,10 +115,11 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
       return send_on(skb, peer, on_loopback);
     }
   }
-  if (!note_packet(skb, p, r, peer, index, phase)) {
+  if (!note_packet(p, r, peer, index, phase)) {
     count(LS_COUNT_resuming);
     return DROP;
   }
+  if ((r->flags & (LS_JUDGED | LS_CLIENT)) == LS_JUDGED && p->payload != 0) note_response(r, peer_index);
   if ((p->flags & LS_TCP_RST) && (r->ends & LS_HELD)) {
     count(LS_COUNT_resuming);
     return DROP;
@@ -128,18 +130,19 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     skb->tc_index = 0;
     raise(&r->local_acked, p->ack - r->adv_out);
   }
+  // A byte that is called urgent is taken out of those that were judged, also when the flag comes before it.
+  if ((r->flags & (LS_JUDGED | LS_CLIENT)) == (LS_JUDGED | LS_CLIENT)) p->flags &= ~LS_TCP_URG;
   if (!splice(skb, p, r, peer)) return DROP;
   count(LS_COUNT_spliced);
   return send_on(skb, peer, on_loopback);
 }
 
-static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, const struct ls_key* key,
-                                  __u32 index, int on_loopback) {
+static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, __u32 index, int on_loopback) {
   struct ls_record* r = bpf_map_lookup_elem(&records, &index);
   if (!r) return NEXT;
   if ((p->flags & (LS_TCP_SYN | LS_TCP_ACK)) == LS_TCP_SYN && (r->ends & LS_OVER)) {
     count(LS_COUNT_reused);
-    bpf_map_delete_elem(&sockets, key);
+    bpf_map_delete_elem(&sockets, &r->key);
     return NEXT;
   }
   read_options(skb, p);
@@ -161,13 +164,12 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, const
 
 // ---- From the parked socket's own stack ----------------------------------------------------------------------------
 
-static __always_inline int leave(struct __sk_buff* skb, struct packet* p, const struct ls_key* key,
-                                 __u32 index) {
+static __always_inline int leave(struct __sk_buff* skb, struct packet* p, __u32 index) {
   struct ls_record* r = bpf_map_lookup_elem(&records, &index);
   if (!r) return NEXT;
   if ((p->flags & (LS_TCP_SYN | LS_TCP_ACK)) == LS_TCP_SYN && (r->ends & LS_OVER)) {
     count(LS_COUNT_reused);
-    bpf_map_delete_elem(&sockets, key);
+    bpf_map_delete_elem(&sockets, &r->key);
     return NEXT;
   }
   if ((phase_of(r) & LS_STATE) == LS_RESUMING) {
@@ -180,29 +182,32 @@ static __always_inline int leave(struct __sk_buff* skb, struct packet* p, const 
 
 // ---- Programs ------------------------------------------------------------------------------------------------------
 
-static __always_inline void make_key(struct ls_key* key, const struct packet* p, int from_remote) {
-  __builtin_memcpy(key->local, from_remote ? p->target : p->source, 16);
-  __builtin_memcpy(key->remote, from_remote ? p->source : p->target, 16);
-  key->local_port = from_remote ? target_port(p) : source_port(p);
-  key->remote_port = from_remote ? source_port(p) : target_port(p);
+#define LS_NOBODY 0xffffffff
+
+// The record of the socket that a packet goes to, or comes from.
+static __always_inline __u32 find_record(const struct packet* p, int from_remote) {
+  struct ls_key key;
+  __builtin_memcpy(key.local, from_remote ? p->target : p->source, 16);
+  __builtin_memcpy(key.remote, from_remote ? p->source : p->target, 16);
+  key.local_port = from_remote ? target_port(p) : source_port(p);
+  key.remote_port = from_remote ? source_port(p) : target_port(p);
+  const __u32* index = bpf_map_lookup_elem(&sockets, &key);
+  return index ? *index : LS_NOBODY;
 }
 
 SEC("tc")
 int outer_ingress(struct __sk_buff* skb) {
   struct packet p;
-  struct ls_key key;
   // A promiscuous interface sees packets of others, and one below a VLAN those of the VLAN, which has hooks of its own.
   if (skb->pkt_type != PACKET_HOST || skb->vlan_present) return NEXT;
   if (!read_packet(skb, &p)) return arrive_error(skb, 0);
-  make_key(&key, &p, 1);
-  const __u32* index = bpf_map_lookup_elem(&sockets, &key);
-  return index ? arrive(skb, &p, &key, *index, 0) : NEXT;
+  const __u32 index = find_record(&p, 1);
+  return index != LS_NOBODY ? arrive(skb, &p, index, 0) : NEXT;
 }
 
 SEC("tc")
 int outer_egress(struct __sk_buff* skb) {
   struct packet p;
-  struct ls_key key;
   // Below a VLAN: the hook of the VLAN's own interface has done what there was to do.
   if (skb->vlan_present) return NEXT;
   if (skb->tc_index == translated) {
@@ -210,26 +215,22 @@ int outer_egress(struct __sk_buff* skb) {
     return NEXT;
   }
   if (!read_packet(skb, &p)) return NEXT;
-  make_key(&key, &p, 0);
-  const __u32* index = bpf_map_lookup_elem(&sockets, &key);
-  return index ? leave(skb, &p, &key, *index) : NEXT;
+  const __u32 index = find_record(&p, 0);
+  return index != LS_NOBODY ? leave(skb, &p, index) : NEXT;
 }
 
 SEC("tc")
 int loopback_egress(struct __sk_buff* skb) {
   struct packet p;
-  struct ls_key key;
   if (skb->tc_index == translated) {
     skb->tc_index = 0;
     return NEXT;
   }
   if (!read_packet(skb, &p)) return arrive_error(skb, 1);
-  make_key(&key, &p, 1);
-  const __u32* index = bpf_map_lookup_elem(&sockets, &key);
-  if (index) return arrive(skb, &p, &key, *index, 1);
-  make_key(&key, &p, 0);
-  index = bpf_map_lookup_elem(&sockets, &key);
-  return index ? leave(skb, &p, &key, *index) : NEXT;
+  __u32 index = find_record(&p, 1);
+  if (index != LS_NOBODY) return arrive(skb, &p, index, 1);
+  index = find_record(&p, 0);
+  return index != LS_NOBODY ? leave(skb, &p, index) : NEXT;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -54,9 +54,12 @@ SocketAddress SocketAddress::peer_of(int fd) {
 }
 
 std::optional<SocketAddress> SocketAddress::original_destination_of(int fd) {
+  return original_destination_of(fd, local_of(fd));
+}
+
+std::optional<SocketAddress> SocketAddress::original_destination_of(int fd, const SocketAddress& local) {
   // linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h; both headers clash with those of libc.
   constexpr int kSoOriginalDst = 80;
-  const SocketAddress local = local_of(fd);
   const bool v6 = local.family() == AF_INET6 && local.host().find(':') != std::string::npos;
   SocketAddress address;
   const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;

@@ -22,6 +22,7 @@ class SocketAddress {
   static SocketAddress peer_of(int fd);
   // Where the peer wanted to go before netfilter redirected it to this socket; nothing when it was not redirected.
   static std::optional<SocketAddress> original_destination_of(int fd);
+  static std::optional<SocketAddress> original_destination_of(int fd, const SocketAddress& local);
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage_); }

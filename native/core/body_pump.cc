@@ -33,6 +33,7 @@ void BodyPump::start(BodyFraming framing, uint64_t length, bool rechunk, HttpPar
   rechunk_ = rechunk;
   passage_.remaining = framing == BodyFraming::until_close ? Passage::kUntilClose : length;
   passage_.pipe.reset();
+  passage_.handoff.reset();
   parser_ = parser;
   edits_ = edits;
   complete_ = framing == BodyFraming::none;
@@ -94,6 +95,8 @@ BodyPump::Status BodyPump::run(Stream& source, Buffer& surplus, Stream& sink, En
       return Status::sink_full;
     case MoveResult::turn_over:
       return Status::turn_over;
+    case MoveResult::away:
+      return Status::away;
     case MoveResult::source_closed:
       return source_ended(sink);
     case MoveResult::source_failed:

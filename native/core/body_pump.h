@@ -22,6 +22,7 @@ class BodyPump {
     source_empty,
     sink_full,
     turn_over,
+    away,
     truncated,  // the source ended inside the body
     malformed,  // bad chunk framing
     source_failed,
@@ -52,7 +53,9 @@ class BodyPump {
   const ByteCount& moved() const { return passage_.moved; }
   uint64_t bytes() const { return passage_.moved.total(); }
   // Bytes that were taken off the source wait for the sink elsewhere than in its output.
-  bool holds_bytes() const { return passage_.pipe != nullptr; }
+  bool holds_bytes() const { return passage_.held() > 0; }
+  // With `away`.
+  uint64_t look_again_ms() const { return passage_.look_again_ms; }
   // Why bytes were copied that another engine should have carried; or nullptr.
   const char* fallback() const { return passage_.fallback; }
   // Bytes that `run` took off the source, chunk framing included.

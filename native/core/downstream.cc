@@ -44,6 +44,8 @@ void Downstream::start(Worker& worker, Listener& listener, Fd fd, const SocketAd
 
 void Downstream::arm(uint64_t milliseconds) { worker_.poller().arm(*this, milliseconds); }
 
+void Downstream::look_again(uint64_t milliseconds) { worker_.poller().arm(look_, milliseconds); }
+
 void Downstream::on_events(uint32_t events) {
   stream_.note_events(events);
   drive();
@@ -231,6 +233,15 @@ void Downstream::close_if_quiet(uint64_t quiet_ms) {
   if (worker_.poller().now() - quiet_since_ >= quiet_ms) close();
 }
 
+void Downstream::recall_link() {
+  if (exchange_) exchange_->recall_link();
+}
+
+void Downstream::leave_lost_backend() {
+  if (!exchange_ || !exchange_->leave_lost_backend()) return;
+  drive();
+}
+
 void Downstream::decided(int32_t slot) {
   exchange_->decided(slot);
   drive();
@@ -254,6 +265,7 @@ void Downstream::close() {
   if (cut) stream_.reset();
   stream_.close();
   disarm();
+  look_.disarm();
   worker_.remove_connection(*this);
   listener_.connection_ended();
   worker_.poller().retire(this);

@@ -32,6 +32,9 @@ class Downstream final : public Pollable, public Timer {
   void close();
   // For draining: closes when no exchange is under way and nothing came for `quiet_ms`.
   void close_if_quiet(uint64_t quiet_ms);
+  // See Exchange.
+  void recall_link();
+  void leave_lost_backend();
 
   void decided(int32_t slot);
   // The head of the queue asks for a place again; false when there still is none.
@@ -44,11 +47,16 @@ class Downstream final : public Pollable, public Timer {
   void set_state(State state) { state_ = state; }
   State state() const { return state_; }
   void arm(uint64_t milliseconds);
+  // Goes on after so long, whatever happens.
+  void look_again(uint64_t milliseconds);
 
   const std::string& client_address() const { return client_address_; }
   uint16_t client_port() const { return client_port_; }
   // An exchange is over already.
   bool served() const { return served_; }
+  // The client has sent requests without waiting for responses.
+  bool pipelines() const { return pipelines_; }
+  void note_pipelining() { pipelines_ = true; }
 
   enum class After : uint8_t {
     keep_alive,
@@ -61,6 +69,16 @@ class Downstream final : public Pollable, public Timer {
   void exchange_over(After after);
 
  private:
+  // For what changes without an event.
+  class Look final : public Timer {
+   public:
+    explicit Look(Downstream& downstream) : downstream_(downstream) {}
+
+   private:
+    void on_timeout() override { downstream_.drive(); }
+    Downstream& downstream_;
+  };
+
   Downstream(Worker& worker, Listener& listener, const SocketAddress& peer);
   void on_timeout() override;
   bool step();
@@ -74,6 +92,7 @@ class Downstream final : public Pollable, public Timer {
   Listener& listener_;
   Stream stream_;
   Buffer input_;
+  Look look_{*this};
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<Exchange> finished_;  // lives until its own call has returned
   std::string client_address_;
@@ -83,6 +102,7 @@ class Downstream final : public Pollable, public Timer {
   State state_ = State::accepted;
   bool linger_ = false;
   bool served_ = false;
+  bool pipelines_ = false;
   bool awaits_proxy_header_ = false;
   bool flushing_ = false;  // the last answer is not taken by the client yet
 };

@@ -51,6 +51,11 @@ class Exchange : private Splicer::Owner {
   // exchange_link.cc
   // For draining: ends a link on which nothing happened for so long. False when there is no such link.
   bool close_quiet_link(uint64_t quiet_ms);
+  // exchange_verdict.cc
+  // The next request of a link comes to user space.
+  void recall_link();
+  // Ends a link whose backend is down.
+  bool leave_lost_backend();
 
   // The client has a part of a response or tunnel whose end it can see from the connection only.
   bool response_ends_with_connection() const {
@@ -76,6 +81,7 @@ class Exchange : private Splicer::Owner {
   void wait_for_place();
   void leave_queue();
   const Backend* find_backend(uint32_t slot) const;
+  void note_place();
   bool connect();
   Upstream* open_upstream();
   bool may_reuse() const;
@@ -100,20 +106,41 @@ class Exchange : private Splicer::Owner {
   void note_request_progress(uint64_t bytes);
 
   // exchange_link.cc
-  void plan_link();
-  const char* link_obstacle() const;
+  enum class Link : uint8_t { none, body, tunnel, judged };
   void count_fallback(const char* reason);
-  const char* join(std::optional<uint32_t> client_budget, std::optional<uint32_t> backend_budget);
-  bool try_link();
+  const char* join(Link kind, const Splicer::Terms& terms);
+  void shed_request();
   bool try_body_link();
+  bool try_tunnel_link(bool fresh);
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
   bool go_on_after_link();
   void account_body_link(const Splicer::Totals& totals);
+  void account_link();
   void leave_link();
   void cut_link();
   void link_ended(Splicer::End end) override;
   void budget_spent() override;
+
+  // exchange_verdict.cc
+  void plan_link();
+  const char* link_obstacle() const;
+  bool may_link() const;
+  bool may_pass() const;
+  bool try_link();
+  bool take_late_bytes();
+  void keep_early(uint32_t bytes);
+  bool step_judged();
+  void leave_translated_backend();
+  void go_on_after_verdicts();
+  void adopt(const Splicer::Standing& standing);
+  void adopt_head();
+  void await_response();
+  void give_client_back(Downstream::After after);
+  void judged_link_ended(Splicer::End end);
+  void backend_closed(const Splicer::Standing& standing);
+  void request_passed(const Splicer::Passed& passed) override;
+  void log_passed(const Splicer::Passed& passed);
 
   // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
   static constexpr uint32_t kClientClosedRequest = 499;
@@ -124,9 +151,21 @@ class Exchange : private Splicer::Owner {
   void answer(uint32_t status, std::string_view detail);
   void finish();
   void over(Downstream::After after);
+  // What is counted, logged and told to policies of a request that is over.
+  struct Outcome {
+    uint32_t route;
+    uint32_t status;
+    bool ok;
+    uint64_t started_ns, decided_ns, ended_ns;
+    uint64_t head_us;
+    uint64_t bytes;
+    std::string_view method, target, protocol, referer, user_agent, engine, forward;
+  };
   void record(uint32_t status);
+  void report(const Outcome& outcome);
   void release_place();
   const char* engine_name() const;
+  const char* forward_name() const;
   TemplateValues template_values();
   std::string_view id();  // made when it is first asked for
   std::string_view method() const;
@@ -153,6 +192,7 @@ class Exchange : private Splicer::Owner {
   std::string_view host_;
   std::string host_storage_;
   std::string target_storage_;
+  std::string kept_;             // see `shed_request`
   std::array<char, 16> id_{};    // see `id`
   std::string original_client_;  // as a trusted proxy says
   uint16_t original_port_ = 0;
@@ -186,7 +226,9 @@ class Exchange : private Splicer::Owner {
   ByteCount accounted_downstream_;
   uint32_t status_ = 0;
   uint32_t interim_responses_ = 0;
-  uint64_t link_bytes_ = 0;  // to the client, past this process
+  uint64_t link_bytes_ = 0;           // to the client, past this process
+  uint64_t accounted_to_client_ = 0;  // of the link, in the counters
+  uint64_t accounted_to_backend_ = 0;
   Splicer::LinkId link_ = 0;
   // Of the link's bytes, what may still come this way, and what did.
   struct Relayed {
@@ -198,11 +240,14 @@ class Exchange : private Splicer::Owner {
   // What came with the packet at which a link returned, while it was being looked for bytes to relay.
   Buffer late_from_client_;
   Buffer late_from_backend_;
-  bool wants_link_ = false;  // for good
-  bool linked_ = false;
-  bool body_link_ = false;    // ... for a body
-  bool body_linked_ = false;  // once
-  bool body_link_refused_ = false;
+  bool wants_link_ = false;     // on which the response passes
+  bool client_closed_ = false;  // while the link stood
+  bool passes_ = false;         // ... and requests that follow
+  bool looks_ = false;          // for bytes that slipped into a queue while a body's link was made
+  bool link_refused_ = false;   // for the body or the tunnel
+  Link linked_ = Link::none;
+  Link carried_ = Link::none;   // at any time
+  size_t unread_response_ = 0;  // bytes in the backend's input that nobody has looked at
   uint64_t upstream_idle_ms_ = 0;
   uint64_t request_progress_ = 0;  // bytes since the timer was last armed
   bool replayable_ = true;

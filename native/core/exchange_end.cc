@@ -64,8 +64,15 @@ bool Exchange::idempotent() const {
 // The one that moved the bodies, or some of their bytes.
 const char* Exchange::engine_name() const {
   if (backend_ == nullptr) return "";
-  if (wants_link_ || body_linked_) return "packet";
+  if (carried_ != Link::none) return "packet";
+  if (request_body_.moved().redirected + response_body_.moved().redirected > 0) return "sockmap";
   return request_body_.moved().piped + response_body_.moved().piped > 0 ? "pipe" : "copy";
+}
+
+const char* Exchange::forward_name() const {
+  if (carried_ == Link::tunnel) return "connection";
+  if (carried_ != Link::judged) return "exchange";
+  return passes_ ? "connection" : "request";
 }
 
 std::string_view Exchange::id() {
@@ -186,7 +193,7 @@ void Exchange::over(Downstream::After after) {
 }
 
 void Exchange::abandon() {
-  if (linked_) {
+  if (linked_ != Link::none) {
     worker_.stats().links_cut++;
     leave_link();
     worker_.splicer()->cut(link_);
@@ -233,59 +240,77 @@ void Exchange::record(uint32_t status) {
   if (std::exchange(recorded_, true)) return;
   const uint64_t end = ended_ns_ != 0 ? ended_ns_ : monotonic_ns();
   if (started_ns_ == 0) started_ns_ = end;
-  const uint64_t duration_us = (end - started_ns_) / 1000;
-  const uint64_t head_us = response_head_ns_ != 0 ? (response_head_ns_ - sent_ns_) / 1000 : 0;
+  const bool logged = snapshot_->access_log != AccessLogFormat::off;
+  const auto field = [&](std::string_view name) {
+    const HeaderField* found = head_complete_ && logged ? request_.find(name) : nullptr;
+    return found != nullptr ? request_.value(*found) : std::string_view();
+  };
+  report({
+      .route = route_,
+      .status = status,
+      .ok = status_ != 0 && status_ < 500 && (response_body_.complete() || link_bytes_ > 0),
+      .started_ns = started_ns_,
+      .decided_ns = head_done_ns_,
+      .ended_ns = end,
+      .head_us = response_head_ns_ != 0 ? (response_head_ns_ - sent_ns_) / 1000 : 0,
+      .bytes = response_body_.bytes() + link_bytes_,
+      .method = head_complete_ ? method() : std::string_view("-"),
+      .target = head_complete_ ? request_.text(request_.target) : std::string_view("-"),
+      .protocol = !head_complete_       ? ""
+                  : request_.minor == 0 ? "HTTP/1.0"
+                                        : "HTTP/1.1",
+      .referer = field("referer"),
+      .user_agent = field("user-agent"),
+      .engine = engine_name(),
+      .forward = forward_name(),
+  });
+}
+
+void Exchange::report(const Outcome& outcome) {
   Stats& stats = worker_.stats();
-  const bool routed = route_ != UINT32_MAX;
-  const uint32_t backend = backend_ != nullptr ? backend_->id : RequestKey::kNoBackend;
-  stats.requests[{routed ? snapshot_->route_ids[route_] : RequestKey::kNoRoute, backend, status}]++;
+  const bool routed = outcome.route != UINT32_MAX;
+  const bool chosen = backend_ != nullptr;
+  const uint32_t backend = chosen ? backend_->id : RequestKey::kNoBackend;
+  const uint32_t route = routed ? snapshot_->route_ids[outcome.route] : RequestKey::kNoRoute;
+  stats.requests[{route, backend, outcome.status}]++;
   for (const BodyPump* body : {&request_body_, &response_body_}) {
-    if (body->fallback() != nullptr) stats.pipe_fallbacks[body->fallback()]++;
+    if (body->fallback() != nullptr) stats.body_fallbacks[body->fallback()]++;
   }
-  stats.request_seconds.observe(static_cast<double>(end - started_ns_) * 1e-9);
-  if (pool_ != nullptr && backend_ != nullptr && pool_->wants_done) {
+  stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
+  if (pool_ != nullptr && chosen && pool_->wants_done) {
     worker_.host().exchange_done({
         .pool = *pool_,
         .slot = backend_->slot,
-        .status = status_,
-        .ok = status_ != 0 && status_ < 500 && (response_body_.complete() || link_bytes_ > 0),
-        .head_micros = head_us,
-        .total_micros = (end - head_done_ns_) / 1000,
-        .bytes = response_body_.bytes() + link_bytes_,
+        .status = status_ != 0 ? outcome.status : 0,
+        .ok = outcome.ok,
+        .head_micros = outcome.head_us,
+        .total_micros = (outcome.ended_ns - outcome.decided_ns) / 1000,
+        .bytes = outcome.bytes,
     });
   }
-  const AccessLogFormat format = snapshot_->access_log;
-  if (format == AccessLogFormat::off) return;
-  const auto field = [&](std::string_view name) {
-    const HeaderField* found = head_complete_ ? request_.find(name) : nullptr;
-    return found != nullptr ? request_.value(*found) : std::string_view();
-  };
-  const bool combined = format == AccessLogFormat::combined;
+  if (snapshot_->access_log == AccessLogFormat::off) return;
   worker_.access_log().write(
-      format, {
-                  .client = client_address(),
-                  .client_port = client_port(),
-                  .method = head_complete_ ? method() : std::string_view("-"),
-                  .target = head_complete_ ? request_.text(request_.target) : std::string_view("-"),
-                  .host = host_,
-                  .protocol = !head_complete_       ? ""
-                              : request_.minor == 0 ? "HTTP/1.0"
-                                                    : "HTTP/1.1",
-                  .referer = combined ? field("referer") : std::string_view(),
-                  .user_agent = combined ? field("user-agent") : std::string_view(),
-                  .route = routed ? std::string_view(snapshot_->route_labels[route_]) : std::string_view(),
-                  .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
-                  .backend = backend_ != nullptr ? std::string_view(backend_->name) : std::string_view(),
-                  .engine = engine_name(),
-                  .forward = backend_ == nullptr ? ""
-                             : wants_link_       ? "connection"
-                                                 : "exchange",
-                  .id = id(),
-                  .bytes = response_body_.bytes() + link_bytes_,
-                  .duration_us = duration_us,
-                  .head_us = head_us,
-                  .status = static_cast<uint16_t>(status),
-              });
+      snapshot_->access_log,
+      {
+          .client = client_address(),
+          .client_port = client_port(),
+          .method = outcome.method,
+          .target = outcome.target,
+          .host = host_,
+          .protocol = outcome.protocol,
+          .referer = outcome.referer,
+          .user_agent = outcome.user_agent,
+          .route = routed ? std::string_view(snapshot_->route_labels[outcome.route]) : std::string_view(),
+          .pool = pool_ != nullptr ? std::string_view(pool_->name) : std::string_view(),
+          .backend = chosen ? std::string_view(backend_->name) : std::string_view(),
+          .engine = chosen ? outcome.engine : std::string_view(),
+          .forward = chosen ? outcome.forward : std::string_view(),
+          .id = id(),
+          .bytes = outcome.bytes,
+          .duration_us = (outcome.ended_ns - outcome.started_ns) / 1000,
+          .head_us = outcome.head_us,
+          .status = static_cast<uint16_t>(outcome.status),
+      });
 }
 
 }  // namespace longsplice

@@ -18,14 +18,14 @@ constexpr uint32_t kMaxInterimResponses = 32;
 void Exchange::start_request() {
   client_.set_state(Downstream::State::forwarding);
   worker_.load().add(backend_->slot, LoadField::requests, 1);
-  if (wants_link_ && try_link()) return;
   upstream_->parser().start(HttpParser::Kind::response, &response_,
                             {snapshot_->limits.header_bytes, snapshot_->limits.headers});
-  write_proxy_protocol(upstream_->stream().output());
-  write_request_head(upstream_->stream().output());
   const BodyFraming framing = request_framing(request_fields_);
   request_body_.start(framing, request_fields_.length, framing == BodyFraming::chunked, &request_parser_,
                       &rules_->request);
+  if (wants_link_ && try_link()) return;
+  write_proxy_protocol(upstream_->stream().output());
+  write_request_head(upstream_->stream().output());
   size_t used = 0;
   const BodyPump::Status status =
       request_body_.feed(request_bytes_.view().substr(request_.length), upstream_->stream(), used);
@@ -71,17 +71,18 @@ void Exchange::write_request_head(Buffer& out) {
 }
 
 bool Exchange::step_forwarding() {
-  if (linked_) return step_linked();
+  if (linked_ != Link::none) return step_linked();
   if (client_.stream().broken()) {
     client_gone();
     return true;
   }
   if (try_body_link()) return true;
   const bool was_tunnel = tunnel_;
-  if (!pump_request() || !pump_response() || linked_) return true;
+  if (!pump_request() || !pump_response() || linked_ != Link::none) return true;
   // What the client sent ahead of the 101 raised its edge already.
   if (tunnel_ && !was_tunnel && !pump_request()) return true;
   account_bytes();
+  if (try_tunnel_link(!was_tunnel)) return true;
   if (tunnel_) {
     if (request_body_.complete() && !upstream_->stream().blocked()) upstream_->stream().shut_down_sending();
     if (response_body_.complete() && !client_.stream().blocked()) client_.stream().shut_down_sending();
@@ -116,6 +117,9 @@ bool Exchange::pump_request() {
       return true;
     case BodyPump::Status::turn_over:
       worker_.poller().resume_later(client_);
+      return true;
+    case BodyPump::Status::away:
+      client_.look_again(request_body_.look_again_ms());
       return true;
     case BodyPump::Status::truncated:
     case BodyPump::Status::source_failed:
@@ -155,6 +159,9 @@ bool Exchange::pump_response() {
     case BodyPump::Status::turn_over:
       worker_.poller().resume_later(client_);
       return true;
+    case BodyPump::Status::away:
+      client_.look_again(response_body_.look_again_ms());
+      return true;
     case BodyPump::Status::truncated:
     case BodyPump::Status::malformed:
     case BodyPump::Status::source_failed:
@@ -171,21 +178,23 @@ bool Exchange::pump_response() {
 bool Exchange::read_response_head() {
   Stream& stream = upstream_->stream();
   Buffer& input = upstream_->input();
+  // Of a response that came while its link was being left, all of it.
+  size_t received = std::exchange(unread_response_, 0);
   while (status_ == 0) {
     // Bytes are looked at where they were received; only an incomplete head is kept for later.
     const bool fresh = input.empty();
     char* room = fresh ? worker_.scratch() : input.reserve(kReceiveBytes);
     const size_t space = fresh ? Worker::kScratchBytes : input.room();
-    size_t received = 0;
-    const Stream::Read result = stream.receive(room, space, received);
+    const bool here = received > 0;
+    const Stream::Read result = here ? Stream::Read::data : stream.receive(room, space, received);
     if (result == Stream::Read::would_block) return true;
     if (result != Stream::Read::data) {
       upstream_failed(Failure::reset);
       return false;
     }
-    if (!fresh) input.commit(received);
+    if (!fresh && !here) input.commit(received);
     std::string_view bytes = fresh ? std::string_view(room, received) : input.view();
-    size_t from = bytes.size() - received;
+    size_t from = bytes.size() - std::exchange(received, 0);
     while (!bytes.empty() && status_ == 0) {
       const ParseStatus status = upstream_->parser().parse_head(bytes.data(), from, bytes.size());
       if (status == ParseStatus::need_more) break;
@@ -314,6 +323,7 @@ void Exchange::account_bytes() {
   const auto account = [](ByteCount& total, ByteCount& accounted, const ByteCount& moved) {
     total.copied += moved.copied - accounted.copied;
     total.piped += moved.piped - accounted.piped;
+    total.redirected += moved.redirected - accounted.redirected;
     total.linked += moved.linked - accounted.linked;
     accounted = moved;
   };

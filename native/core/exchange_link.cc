@@ -1,5 +1,8 @@
-// Two connections joined past this process: in forward mode `connection` for good, after the first request was sent; in
-// forward mode `exchange` for a long body, which both ends know the length of.
+// Two connections joined past this process: for a long body, which both ends know the length of; in forward mode
+// `connection` for a tunnel, which lasts as long as they do; and for requests that are judged one by one
+// (exchange_verdict.cc).
+#include <sys/epoll.h>
+
 #include <algorithm>
 
 #include "exchange.h"
@@ -18,74 +21,47 @@ uint32_t budget_of(uint64_t bytes) {
 
 }  // namespace
 
-// What rules it out before a connection to the backend is made; the rest is seen when joining.
-const char* Exchange::link_obstacle() const {
-  if (worker_.splicer() == nullptr) return "engine";
-  // The backend would answer as to HTTP/1.1.
-  if (request_.minor == 0) return "http_1_0";
-  return client_.stream().peer_closed() ? "half_closed" : nullptr;
-}
-
-void Exchange::plan_link() {
-  wants_link_ = false;
-  if (!rules_->forward_connection) return;
-  // The only request of its connection. A kept connection to the backend serves it for less than a new one and a link.
-  if (!asks_upgrade_ && !persists(request_, request_fields_)) return;
-  const char* obstacle = link_obstacle();
-  wants_link_ = obstacle == nullptr;
-  if (!wants_link_) count_fallback(obstacle);
-}
-
 void Exchange::count_fallback(const char* reason) { worker_.stats().fallbacks[reason]++; }
 
 // Nullptr when the link stands, or the word for why it cannot.
-const char* Exchange::join(std::optional<uint32_t> client_budget, std::optional<uint32_t> backend_budget) {
+const char* Exchange::join(Link kind, const Splicer::Terms& asked) {
   Splicer& splicer = *worker_.splicer();
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
-  const Splicer::Terms terms{client.output().size(), backend.output().size(), client_budget, backend_budget};
+  Splicer::Terms terms = asked;
+  terms.to_client = client.output().size();
+  terms.to_backend = backend.output().size();
   const char* reason = splicer.join(client.park(splicer), backend.park(splicer), terms, *this, link_);
   if (reason != nullptr) {
     count_fallback(reason);
     return reason;
   }
-  linked_ = true;
-  up_ = {client_budget.value_or(UINT64_MAX), 0};
-  down_ = {backend_budget.value_or(UINT64_MAX), 0};
+  linked_ = carried_ = kind;
+  up_ = {terms.client_budget.value_or(UINT64_MAX), 0};
+  down_ = {terms.backend_budget.value_or(UINT64_MAX), 0};
+  accounted_to_client_ = accounted_to_backend_ = 0;
   client_.disarm();
   return nullptr;
 }
 
-// True when the link stands. Else the exchange goes on as any other.
-bool Exchange::try_link() {
-  Buffer& out = upstream_->stream().output();
-  write_proxy_protocol(out);
-  write_request_head(out);
-  // What lies behind the head belongs to the connection, whatever it is.
-  out.append(request_bytes_.view().substr(request_.length));
-  out.append(client_.input().view());
-  const char* reason = join({}, {});
-  // What came between the reading of the numbers and the link is in the queue: bytes will be relayed, but nobody can
-  // repeat a FIN to the backend. Nothing has passed yet.
-  if (reason == nullptr && client_.stream().peek() == Stream::Read::closed) {
-    worker_.splicer()->cut(link_);
-    linked_ = false;
-    count_fallback("half_closed");
-    reason = "half_closed";
+// A link may stand for days, and there may be many. What it keeps of its request is what its log line will say.
+void Exchange::shed_request() {
+  if (snapshot_->access_log == AccessLogFormat::combined) {
+    request_.keep_only({"referer", "user-agent"}, kept_);
+  } else {
+    request_.keep_only({}, kept_);
   }
-  if (reason != nullptr) {
-    wants_link_ = false;
-    out.release();
-    return false;
-  }
-  request_used_ = request_bytes_.size();
-  client_.input().release();
-  return true;
+  host_storage_ = std::string(host_);
+  host_ = host_storage_;
+  target_ = authority_ = {};
+  request_fields_ = {};
+  request_bytes_.release();
+  parsed_ = request_used_ = 0;
 }
 
 // True when what is left of a body goes past this process from here on.
 bool Exchange::try_body_link() {
-  if (worker_.splicer() == nullptr || body_link_refused_ || tunnel_ || upstream_write_failed_) return false;
+  if (worker_.splicer() == nullptr || link_refused_ || tunnel_ || upstream_write_failed_) return false;
   // A FIN that has been received is in nobody's numbers.
   if (client_.stream().peer_closed() || upstream_->stream().peer_closed()) return false;
   const std::optional<uint64_t> up = request_body_.to_come();
@@ -94,11 +70,36 @@ bool Exchange::try_body_link() {
   // An answer before the end of its request: this process has to tell the client that it may stop.
   if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
+  if (worker_.translates(backend_->slot)) return false;
   if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
-  body_link_refused_ = join(budget_of(*up), budget_of(*down)) != nullptr;
-  if (body_link_refused_) return false;
-  body_link_ = body_linked_ = true;
+  const Splicer::Terms terms{.client_budget = budget_of(*up), .backend_budget = budget_of(*down)};
+  link_refused_ = join(Link::body, terms) != nullptr;
+  if (link_refused_) return false;
   if (*up > 0) replayable_ = false;
+  // What came while the numbers were read may have raised its edge before.
+  if (*up > 0) client_.stream().note_events(EPOLLIN);
+  if (*down > 0) upstream_->stream().note_events(EPOLLIN);
+  looks_ = true;
+  return true;
+}
+
+// True when the tunnel goes past this process from here on.
+bool Exchange::try_tunnel_link(bool fresh) {
+  if (!tunnel_ || rules_->forward != HeaderRules::Forward::connection || worker_.splicer() == nullptr ||
+      link_refused_)
+    return false;
+  Stream& client = client_.stream();
+  Stream& backend = upstream_->stream();
+  // Few bytes would wait until the end of the round.
+  if (!client.flush_now() || !backend.flush_now() || client.has_output() || backend.has_output())
+    return false;
+  if (client.peer_closed() || backend.peer_closed() || worker_.translates(backend_->slot)) return false;
+  // What can be under way in a new one is little: nobody sends a whole window at once. And who is silent at first would
+  // not be asked again.
+  if (!fresh && !worker_.splicer()->has_room(client.fd(), backend.fd(), UINT64_MAX, UINT64_MAX)) return false;
+  link_refused_ = join(Link::tunnel, {}) != nullptr;
+  if (link_refused_) return false;
+  shed_request();
   return true;
 }
 
@@ -109,7 +110,7 @@ bool Exchange::relay(Stream& from, Stream& to, bool to_backend) {
   Relayed& relayed = to_backend ? up_ : down_;
   while (relayed.left > 0) {
     if (!to.flush()) return false;
-    if (to.blocked()) return true;
+    // Also when the sink takes no more: until it is read it is in nobody's numbers, and what slipped in is not much.
     size_t received = 0;
     switch (
         from.receive(worker_.scratch(), std::min<uint64_t>(relayed.left, Worker::kScratchBytes), received)) {
@@ -141,11 +142,18 @@ bool Exchange::relay(Stream& from, Stream& to, bool to_backend) {
 }
 
 bool Exchange::step_linked() {
+  if (linked_ == Link::judged) return step_judged();
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
   const bool well = relay(client, backend, true) && relay(backend, client, false);
-  if (body_link_ && worker_.splicer()->resumed(link_)) return go_on_after_link();
-  if (well && body_link_ && down_.left == 0 && backend.readable()) {
+  const bool body = linked_ == Link::body;
+  const bool seen = (up_.left == 0 || !client.readable()) && (down_.left == 0 || !backend.readable());
+  if (well && looks_ && seen) {
+    looks_ = false;
+    worker_.splicer()->looked(link_);
+  }
+  if (body && worker_.splicer()->resumed(link_)) return go_on_after_link();
+  if (well && body && down_.left == 0 && backend.readable()) {
     // The backend had begun to answer before the link was made, or has said more than it announced.
     if (go_on_after_link()) return true;
     worker_.splicer()->pause_client(link_);
@@ -162,18 +170,19 @@ void Exchange::account_body_link(const Splicer::Totals& totals) {
   response_body_.skip(totals.from_backend - down_.bytes, down_.bytes);
 }
 
-void Exchange::leave_link() {
+// TCP payload that went past this process since it was last accounted for.
+void Exchange::account_link() {
   const Splicer::Totals totals = worker_.splicer()->totals(link_);
-  linked_ = false;
-  if (std::exchange(body_link_, false)) return account_body_link(totals);
-  if (totals.status_ns > sent_ns_) {
-    response_head_ns_ = totals.status_ns;
-    worker_.load().observe_head_time(backend_->slot, (response_head_ns_ - sent_ns_) / 1000);
-  }
-  status_ = totals.status;
-  link_bytes_ = totals.to_client;
-  worker_.stats().downstream.linked += totals.to_client;
-  worker_.stats().upstream.linked += totals.to_backend;
+  Stats& stats = worker_.stats();
+  stats.downstream.linked += totals.to_client - std::exchange(accounted_to_client_, totals.to_client);
+  stats.upstream.linked += totals.to_backend - std::exchange(accounted_to_backend_, totals.to_backend);
+}
+
+void Exchange::leave_link() {
+  const Link kind = std::exchange(linked_, Link::none);
+  if (kind == Link::body) return account_body_link(worker_.splicer()->totals(link_));
+  account_link();
+  if (kind == Link::tunnel) link_bytes_ = accounted_to_client_;
 }
 
 // True when both sockets speak for themselves again. False: something is under way.
@@ -182,7 +191,7 @@ bool Exchange::go_on_after_link() {
   const uint64_t up = request_body_.to_come().value_or(0);
   leave_link();
   // The backend answers early: the rest of the request is copied.
-  if (up > 0 && up <= Splicer::kMaxBudget && !request_body_.complete()) body_link_refused_ = true;
+  if (up > 0 && up <= Splicer::kMaxBudget && !request_body_.complete()) link_refused_ = true;
   worker_.stats().links_resumed++;
   note_progress();
   size_t used = 0;
@@ -204,8 +213,12 @@ void Exchange::cut_link() {
 }
 
 bool Exchange::close_quiet_link(uint64_t quiet_ms) {
-  if (!linked_ || body_link_ || worker_.splicer()->idle_ms(link_) < quiet_ms) return false;
-  if (!worker_.splicer()->quiet(link_)) return false;
+  if (linked_ != Link::tunnel && linked_ != Link::judged) return false;
+  if (worker_.splicer()->idle_ms(link_) < quiet_ms || !worker_.splicer()->quiet(link_)) return false;
+  if (linked_ == Link::judged) {
+    judged_link_ended(Splicer::End::idle);
+    return true;
+  }
   worker_.stats().links_cut++;
   leave_link();
   worker_.splicer()->cut(link_);
@@ -216,12 +229,16 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
 }
 
 void Exchange::budget_spent() {
-  if (body_link_ && go_on_after_link()) client_.drive();
+  if (linked_ == Link::judged || (linked_ == Link::body && go_on_after_link())) client_.drive();
 }
 
 void Exchange::link_ended(Splicer::End end) {
+  if (linked_ == Link::judged) {
+    judged_link_ended(end);
+    return client_.drive();
+  }
   Stats& stats = worker_.stats();
-  if (end == Splicer::End::idle && body_link_ && go_on_after_link()) {
+  if (end == Splicer::End::idle && linked_ == Link::body && go_on_after_link()) {
     // As if it had been copied: whoever is waited for is told.
     timed_out();
     client_.drive();

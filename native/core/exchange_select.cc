@@ -70,6 +70,7 @@ void Exchange::use(int32_t slot) {
     return wait_for_place();
   }
   holds_place_ = true;
+  note_place();
   sent_ns_ = monotonic_ns();
   if (attempts_ == 0) {
     worker_.stats().decision_seconds.observe(static_cast<double>(sent_ns_ - head_done_ns_) * 1e-9);
@@ -78,6 +79,13 @@ void Exchange::use(int32_t slot) {
   // No fault of the backend's, and no other one would fare better.
   if (out_of_descriptors()) return answer(503, "no descriptor is left for a connection to the backend");
   upstream_failed(Failure::connect);
+}
+
+// Requests for the same target may follow this one without being asked about.
+void Exchange::note_place() {
+  if (worker_.splicer() == nullptr || attempts_ > 0 || pool_->choice != Pool::Choice::by_target) return;
+  if (!snapshot_->passes_by_connection(route_)) return;
+  worker_.splicer()->place(route_, request_fields_.host, request_.text(request_.target), backend_->slot);
 }
 
 const Backend* Exchange::find_backend(uint32_t slot) const {
@@ -139,9 +147,7 @@ bool Exchange::connect() {
 
 // A connection that began with a PROXY header speaks for one client, and the original destination is the client's.
 bool Exchange::may_reuse() const {
-  // A kept connection may end in the moment it is linked, and then nobody could send the request again.
-  return !avoid_reuse_ && !wants_link_ && pool_->proxy_protocol == ProxyProtocol::none &&
-         !backend_->original_destination;
+  return !avoid_reuse_ && pool_->proxy_protocol == ProxyProtocol::none && !backend_->original_destination;
 }
 
 Upstream* Exchange::open_upstream() {

@@ -48,8 +48,10 @@ struct HeaderEdits {
 struct HeaderRules {
   HeaderEdits request;
   HeaderEdits response;
-  // The first request chooses for the whole connection, and the rest goes past this process.
-  bool forward_connection = false;
+  // What this process has to see: heads in both directions; those of requests; or those of requests that do not lead where
+  // their connection leads.
+  enum class Forward : uint8_t { exchange, request, connection };
+  Forward forward = Forward::exchange;
 };
 
 }  // namespace longsplice

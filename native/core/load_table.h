@@ -23,6 +23,9 @@ inline constexpr uint32_t kLoadRowFields = 16;
 
 class LoadTable {
  public:
+  // What `health` says of a backend that failed its checks.
+  static constexpr int32_t kUnhealthy = 2;
+
   LoadTable() = default;
   LoadTable(int32_t* rows, uint32_t slots) : rows_(rows), slots_(slots) {}
 

@@ -1,6 +1,7 @@
 #include "message_head.h"
 
 #include <memory>
+#include <utility>
 
 #include "free_list.h"
 #include "text.h"
@@ -75,6 +76,26 @@ void MessageHead::clear() {
   length = 0;
   status = 0;
   method = major = minor = 0;
+}
+
+void MessageHead::keep_only(std::initializer_list<std::string_view> lowercase_names, std::string& storage) {
+  const auto keep = [&](std::string_view bytes) {
+    const auto offset = static_cast<uint32_t>(storage.size());
+    storage.append(bytes);
+    return offset;
+  };
+  std::vector<HeaderField, FieldAllocator> kept;
+  for (const std::string_view wanted : lowercase_names) {
+    const HeaderField* found = find(wanted);
+    if (found == nullptr) continue;
+    HeaderField field = *found;
+    field.name_offset = keep(name(*found));
+    field.value_offset = keep(value(*found));
+    kept.push_back(field);
+  }
+  target.offset = keep(text(target));
+  fields = std::move(kept);
+  rebase(storage.data());
 }
 
 const HeaderField* MessageHead::find(std::string_view lowercase_name) const {

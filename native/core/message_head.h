@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -66,6 +68,9 @@ class MessageHead {
   void rebase(const char* base) { base_ = base; }
 
   void clear();
+  // Copies the target, and fields of these names, to the end of `storage`, and forgets all others. The text is looked up
+  // there from now on.
+  void keep_only(std::initializer_list<std::string_view> lowercase_names, std::string& storage);
 
   std::string_view text(Span span) const { return {base_ + span.offset, span.length}; }
   std::string_view name(const HeaderField& field) const {

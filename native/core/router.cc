@@ -123,6 +123,14 @@ int Router::match(std::string_view method, std::string_view host, std::string_vi
   return -1;
 }
 
+std::vector<uint32_t> Router::routes_of_unnamed(std::string_view host) const {
+  std::vector<uint32_t> routes;
+  for (const uint32_t index : for_other_hosts_) {
+    if (host_matches(routes_[index], host)) routes.push_back(index);
+  }
+  return routes;
+}
+
 bool Router::matches(const RouteMatch& route, std::string_view method, std::string_view path,
                      const MessageHead& head) const {
   if (!route.methods.empty() && std::ranges::find(route.methods, method) == route.methods.end()) return false;

@@ -42,6 +42,11 @@ class Router {
   int match(std::string_view method, std::string_view host, std::string_view path,
             const MessageHead& head) const;
   size_t size() const { return routes_.size(); }
+  const RouteMatch& route(uint32_t index) const { return routes_[index]; }
+  // Which routes can match hosts that one names exactly, in their order.
+  const std::unordered_map<std::string, std::vector<uint32_t>>& by_host() const { return by_host_; }
+  // ... and a host that none names exactly.
+  std::vector<uint32_t> routes_of_unnamed(std::string_view host) const;
 
  private:
   bool matches(const RouteMatch& route, std::string_view method, std::string_view path,

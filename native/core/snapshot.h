@@ -30,6 +30,9 @@ struct Pool {
   std::vector<Backend> backends;
   std::vector<std::string> needed_headers;  // lowercase; only these reach the policies
   bool wants_done = false;
+  // What the policies look at: a connection that stays with its backend must not make another choice than they would.
+  enum class Choice : uint8_t { by_load, by_target, by_request };
+  Choice choice = Choice::by_request;
   ProxyProtocol proxy_protocol = ProxyProtocol::none;  // said to the backends
 };
 
@@ -54,6 +57,23 @@ struct Snapshot {
   Limits limits{};
   ForwardingRules forwarding;
   AccessLogFormat access_log = AccessLogFormat::off;
+  uint64_t generation = 0;  // of the configuration
+
+  // Whether responses of a route may pass this process, on connections that it has joined.
+  bool passes_responses(uint32_t route) const {
+    const HeaderRules& rules = header_rules[route];
+    return rules.forward != HeaderRules::Forward::exchange && rules.response.set.empty() &&
+           rules.response.remove.empty();
+  }
+
+  // ... and plain requests.
+  bool passes_by_connection(uint32_t route) const {
+    const HeaderRules& rules = header_rules[route];
+    const Pool& pool = pools[route_pools[route]];
+    return rules.forward == HeaderRules::Forward::connection && rules.request.set.empty() &&
+           passes_responses(route) && !forwarding.active && pool.choice != Pool::Choice::by_request &&
+           pool.proxy_protocol == ProxyProtocol::none;
+  }
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

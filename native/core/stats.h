@@ -60,8 +60,8 @@ struct Stats {
   uint64_t links_resumed = 0;  // their sockets speak for themselves again
   // By reason: connections that were to be linked, and were not.
   std::map<std::string_view, uint64_t> fallbacks;
-  // By reason: bodies that were to go through a pipe, and did not all the way.
-  std::map<std::string_view, uint64_t> pipe_fallbacks;
+  // By reason: bodies that were not to be copied, and were in part.
+  std::map<std::string_view, uint64_t> body_fallbacks;
 };
 
 }  // namespace longsplice

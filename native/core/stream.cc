@@ -25,6 +25,7 @@ void HeldStreams::send() {
 }
 
 void Stream::attach(Fd fd, HeldStreams& held) {
+  kept_.reset();
   fd_ = std::move(fd);
   round_ = &held;
   readable_ = peer_closed_ = broken_ = sending_shut_ = false;
@@ -45,11 +46,13 @@ void Stream::leave_splicer() {
 
 void Stream::close() {
   leave_splicer();
+  kept_.reset();
   fd_.reset();
 }
 
 void Stream::reset() {
   leave_splicer();
+  kept_.reset();
   const linger abort{1, 0};
   setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   fd_.reset();
@@ -74,6 +77,10 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
     // Not so when a FIN is known to wait behind the bytes: it raised its edge already.
     if (received < room && !peer_closed_) readable_ = false;
     return Read::data;
+  }
+  if (count == 0 && kept_ && kept_->owes(received_)) {
+    readable_ = false;
+    return Read::would_block;
   }
   if (count == 0) {
     peer_closed_ = true;

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "../engine/splicer.h"
@@ -30,6 +32,19 @@ class HeldStreams {
   std::vector<Stream*> streams_;
 };
 
+// What an engine keeps with a socket for as long as it is open.
+class Kept {
+ public:
+  Kept() = default;
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  virtual ~Kept() = default;
+  // Bytes are on their way to user space, of whom `received` have come; so an end that the kernel reports is none yet.
+  virtual bool owes(uint64_t received) const = 0;
+  // Takes the engine's hands off the socket. False when bytes were lost by that.
+  virtual bool let_go(uint64_t received) = 0;
+};
+
 class Stream {
  public:
   enum class Read : uint8_t { data, would_block, closed, failed };
@@ -43,6 +58,13 @@ class Stream {
   void reset();
 
   void note_events(uint32_t events);
+
+  Kept* kept() const { return kept_.get(); }
+  void keep(std::unique_ptr<Kept> kept) { kept_ = std::move(kept); }
+  // See Kept.
+  bool let_go() { return !kept_ || kept_->let_go(received_); }
+  // Bytes, as far as they went through here.
+  uint64_t received() const { return received_; }
 
   // What a splicer has to know of it. From here on that one hears when it is closed.
   Splicer::Socket park(Splicer& splicer);
@@ -91,7 +113,8 @@ class Stream {
   Fd fd_;
   HeldStreams* round_ = nullptr;
   Splicer* splicer_ = nullptr;
-  uint64_t received_ = 0;  // bytes, as far as they went through here
+  std::unique_ptr<Kept> kept_;  // gone before the socket is
+  uint64_t received_ = 0;       // bytes, as far as they went through here
   uint64_t sent_ = 0;
   Buffer output_;
   bool readable_ = false;

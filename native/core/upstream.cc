@@ -58,10 +58,11 @@ void Upstream::check_connect() {
 void Upstream::become_idle(uint64_t limit_ms) {
   exchange_ = nullptr;
   reused_ = true;
+  idle_limit_ms_ = limit_ms;
   input_.release();
   // A body that was read to its exact length leaves it open whether something follows.
   const bool quiet = !stream_.readable() || stream_.quiet();
-  if (limit_ms == 0 || !quiet || !worker_.idle_set().add(*this)) return dispose();
+  if (limit_ms == 0 || !quiet || !stream_.let_go() || !worker_.idle_set().add(*this)) return dispose();
   idle_ = true;
   worker_.poller().arm(*this, limit_ms);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "http_parser.h"
+#include "idle_set.h"
 #include "poller.h"
 #include "snapshot.h"
 #include "stream.h"
@@ -30,6 +31,10 @@ class Upstream final : public Pollable, public Timer {
   // It served an exchange before, so the backend may be about to close it.
   bool reused() const { return reused_; }
 
+  void note_reuse() { reused_ = true; }
+  // What `become_idle` was told last.
+  uint64_t idle_limit_ms() const { return idle_limit_ms_; }
+
   void assign(Exchange* exchange) { exchange_ = exchange; }
   // After a whole exchange: `limit_ms` is how long the backend keeps it open.
   void become_idle(uint64_t limit_ms);
@@ -49,6 +54,7 @@ class Upstream final : public Pollable, public Timer {
   HttpParser parser_;
   Exchange* exchange_ = nullptr;
   uint32_t slot_;
+  uint64_t idle_limit_ms_ = IdleSet::kMaxIdleMs;
   bool connected_ = false;
   bool reused_ = false;
   bool idle_ = false;

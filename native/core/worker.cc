@@ -13,8 +13,8 @@ namespace longsplice {
 
 namespace {
 
-// Access log lines of a quiet proxy are handed over at least this often; queued requests look this often for places
-// that other workers freed.
+// Access log lines of a quiet proxy are handed over at least this often, and what passed in the kernel is looked for; queued
+// requests look for places that other workers freed.
 constexpr uint64_t kLogTickMs = 100;
 constexpr uint64_t kQueueTickMs = 5;
 // While draining, a connection that has been quiet for this long is closed; a busier one gets to send its next
@@ -71,8 +71,37 @@ Worker::~Worker() { close(); }
 // Once a second, and at once when the first link stands: it is by the sweep that the splicer knows the time.
 void Worker::sweep() {
   if (!splicer_ || !splicer_->busy() || sweeper_->armed()) return;
-  splicer_->sweep(poller_.now(), snapshot_->timeouts.stream);
+  const Timeouts& timeouts = snapshot_->timeouts;
+  splicer_->sweep(poller_.now(), {timeouts.idle, timeouts.response, timeouts.stream});
   poller_.arm(*sweeper_, kSweepMs);
+}
+
+// Links return at their next request when a backend may be chosen that might not before, or the other way round.
+void Worker::notice_backend_states() {
+  if (!splicer_ || backend_states() == backend_states_) return;
+  publish_verdicts();
+  const std::vector<Downstream*> all(connections_.begin(), connections_.end());
+  for (Downstream* connection : all) connection->leave_lost_backend();
+}
+
+// A number that is another one when a backend may be chosen that might not before, or the other way round.
+uint64_t Worker::backend_states() const {
+  uint64_t states = 0;
+  for (const Pool& pool : snapshot_->pools) {
+    for (const Backend& backend : pool.backends) {
+      const auto eligible = static_cast<uint64_t>(load_.get(backend.slot, LoadField::eligible));
+      const auto weight = static_cast<uint64_t>(load_.get(backend.slot, LoadField::weight));
+      states = states * 0x9E3779B97F4A7C15u + (eligible << 32 | weight);
+    }
+  }
+  return states;
+}
+
+void Worker::publish_verdicts() {
+  if (!splicer_) return;
+  backend_states_ = backend_states();
+  verdicts_ = Verdicts(*snapshot_, backend_states_);
+  splicer_->publish(verdicts_.table());
 }
 
 void Worker::turn() { poller_.turn(after_round_); }
@@ -86,7 +115,8 @@ void Worker::after_round() {
     host_.access_log(access_log_.lines());
     access_log_.clear();
   }
-  const bool wants_tick = !access_log_.empty() || !queues_.empty() || (draining_ && !drained_);
+  const bool linked = splicer_ && splicer_->active() > 0;
+  const bool wants_tick = !access_log_.empty() || !queues_.empty() || linked || (draining_ && !drained_);
   if (wants_tick && !ticker_->armed()) start_ticker();
 }
 
@@ -95,7 +125,16 @@ void Worker::start_ticker() {
   poller_.arm(*ticker_, interval);
 }
 
+void Worker::read_link_events() {
+  if (!splicer_ || splicer_->active() == 0) return;
+  splicer_->handle_events();
+  poller_.wake();
+}
+
 void Worker::tick() {
+  // The kernel calls only when there is much to tell of what passed.
+  if (splicer_) splicer_->handle_events();
+  notice_backend_states();
   if (!access_log_.empty()) {
     host_.access_log(access_log_.lines());
     access_log_.clear();
@@ -116,7 +155,9 @@ void Worker::apply(SnapshotPtr snapshot) {
       idle_set_.close_slot(backend.slot);
     }
   }
+  translated_.clear();
   snapshot_ = std::move(snapshot);
+  publish_verdicts();
   const uint32_t mss = least_mss();
   for (const auto& listener : listeners_) listener->limit_segments(mss);
 }
@@ -146,6 +187,7 @@ void Worker::drain() {
   if (draining_) return;
   draining_ = true;
   for (const auto& listener : listeners_) listener->stop();
+  for (Downstream* connection : connections_) connection->recall_link();
   poller_.wake();
 }
 

@@ -24,6 +24,7 @@
 #include "snapshot.h"
 #include "stats.h"
 #include "stream.h"
+#include "verdicts.h"
 
 namespace longsplice {
 
@@ -59,10 +60,18 @@ class Worker {
   Splicer* splicer() { return splicer_.get(); }
   HeldStreams& held() { return held_; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
+  const Verdicts& verdicts() const { return verdicts_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   bool draining() const { return draining_; }
   char* scratch() { return scratch_.get(); }
   static constexpr size_t kScratchBytes = 64 * 1024;
+
+  // Brings the counters up to date with what passed in the kernel.
+  void read_link_events();
+
+  // A packet filter of this host changes the addresses of what is sent to a backend, so that its connections cannot be linked.
+  void note_translation(uint32_t slot) { translated_.insert(slot); }
+  bool translates(uint32_t slot) const { return translated_.contains(slot); }
 
   // Connections register here for their lifetime.
   void add_connection(Downstream& connection);
@@ -90,6 +99,9 @@ class Worker {
   class Sweeper;
   void sweep();
   uint32_t least_mss() const;
+  uint64_t backend_states() const;
+  void publish_verdicts();
+  void notice_backend_states();
   void after_round();
   void start_ticker();
   void serve_queues();
@@ -103,6 +115,9 @@ class Worker {
   HeldStreams held_;
   std::unique_ptr<char[]> scratch_;
   SnapshotPtr snapshot_;
+  Verdicts verdicts_;
+  uint64_t backend_states_ = 0;
+  std::unordered_set<uint32_t> translated_;  // slots
   Stats stats_;
   AccessLog access_log_;
   Poller poller_;

@@ -12,10 +12,11 @@ namespace longsplice {
 class Stream;
 
 enum class MoveResult : uint8_t {
-  done,           // `remaining` bytes have been moved
-  source_empty,   // go on when the source is readable
-  sink_full,      // go on when the sink is writable
-  turn_over,      // there is more; let the others have their turn first
+  done,          // `remaining` bytes have been moved
+  source_empty,  // go on when the source is readable
+  sink_full,     // go on when the sink is writable
+  turn_over,     // there is more; let the others have their turn first
+  away,  // bytes pass elsewhere, and no event tells how far they are: look again after `look_again_ms`
   source_closed,  // orderly end (FIN) before `remaining` bytes
   source_failed,
   sink_failed,
@@ -25,8 +26,23 @@ enum class MoveResult : uint8_t {
 struct ByteCount {
   uint64_t copied = 0;
   uint64_t piped = 0;
-  uint64_t linked = 0;  // past this process
-  uint64_t total() const { return copied + piped + linked; }
+  uint64_t redirected = 0;  // from one socket to the other, by the kernel
+  uint64_t linked = 0;      // past this process
+  uint64_t total() const { return copied + piped + redirected + linked; }
+};
+
+// A part of a body that the kernel moves from one socket to another by itself, as long as this object lives.
+class Handoff {
+ public:
+  Handoff() = default;
+  Handoff(const Handoff&) = delete;
+  Handoff& operator=(const Handoff&) = delete;
+  virtual ~Handoff() = default;
+  // Bytes that were taken off the source, and not yet given to the sink.
+  uint64_t held() const { return held_; }
+
+ protected:
+  uint64_t held_ = 0;
 };
 
 // Bytes on their way in one direction: what is still to be taken off the source, and what became of those that were.
@@ -35,11 +51,15 @@ struct Passage {
 
   uint64_t remaining = 0;  // kUntilClose: all there are
   ByteCount moved;
-  std::unique_ptr<Pipe> pipe;      // while it holds bytes
-  uint64_t copy_until = 0;         // a pipe is not worth it before so many bytes were copied
-  const char* fallback = nullptr;  // why bytes were copied that a pipe should have carried, in one word
+  std::unique_ptr<Pipe> pipe;        // while it holds bytes
+  std::unique_ptr<Handoff> handoff;  // while it stands
+  uint64_t copy_until = 0;           // a pipe is not worth it before so many bytes were copied
+  uint64_t look_again_ms = 0;
+  const char* fallback =
+      nullptr;  // why bytes were copied that another engine should have carried, in one word
 
-  uint64_t taken() const { return moved.total() + (pipe ? pipe->held() : 0); }
+  uint64_t held() const { return (pipe ? pipe->held() : 0) + (handoff ? handoff->held() : 0); }
+  uint64_t taken() const { return moved.total() + held(); }
 };
 
 class Engine {

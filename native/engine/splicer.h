@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "../core/address.h"
+#include "verdict_table.h"
 
 namespace longsplice {
 
@@ -17,7 +19,19 @@ class Splicer {
     reset,     // one end sent RST
     refused,   // the backend sent RST within a budget; the client knows nothing of it
     late,      // one end sent more than its budget after the other had closed its direction
-    idle,      // nothing came for `timeouts.stream`
+    idle,      // nothing moved for too long
+    closed,    // judged: the backend sent FIN or RST; the client knows nothing of it
+  };
+
+  // A request that passed by a verdict and was answered.
+  struct Passed {
+    uint64_t started_ns;  // CLOCK_MONOTONIC
+    uint64_t responded_ns;
+    uint64_t ended_ns;
+    uint32_t body;   // bytes of the response's body
+    uint32_t route;  // VerdictTable::kReturns: the one that the link was made with
+    uint32_t status;
+    std::string_view text;  // of its head, as much as VerdictTable::Detail says
   };
 
   class Owner {
@@ -26,6 +40,7 @@ class Splicer {
     virtual void link_ended(End end) = 0;
     // One end's budget has arrived at the other: `take_back` is likely to succeed now.
     virtual void budget_spent() = 0;
+    virtual void request_passed(const Passed& passed) = 0;
 
    protected:
     ~Owner() = default;
@@ -40,14 +55,42 @@ class Splicer {
     uint32_t unread;
   };
 
+  // With it, requests of the client are judged one by one: what does not lead where the link leads returns. The bytes
+  // that are about to be sent to the backend are one request without a body.
+  struct Verdict {
+    bool passes;    // false: each request returns
+    uint32_t pool;  // as in the table that was published
+    uint32_t backend;
+    uint32_t host_class;
+    std::string_view host;  // the Host field; at most kLongestHost bytes
+    bool head = false;      // the first request is a HEAD
+    uint64_t started_ns = 0;
+  };
+  static constexpr size_t kLongestHost = 63;
+
+  // How far the exchange on a judged link is, when it has returned or is over.
+  struct Standing {
+    enum class Exchange : uint8_t { none, waiting, responding };
+    Exchange exchange;
+    // The request that is not answered yet, if it passed by a verdict.
+    std::string_view head;
+    uint64_t started_ns;
+    uint64_t responded_ns;  // 0 while waiting
+    uint32_t status;
+    uint32_t body;        // bytes of the response's body so far
+    bool pipelines;       // the client does not wait for responses
+    bool client_has_all;  // ... and has acknowledged all that the backend sent
+  };
+
   struct Terms {
     // Bytes that are about to be sent through each socket.
     uint64_t to_client = 0;
     uint64_t to_backend = 0;
     // How many bytes each end may send past this process, counted from the first that was not read from it; what is
     // sent beyond them returns. At most kMaxBudget. Without a value there is no end.
-    std::optional<uint32_t> client_budget;
-    std::optional<uint32_t> backend_budget;
+    std::optional<uint32_t> client_budget = {};
+    std::optional<uint32_t> backend_budget = {};
+    std::optional<Verdict> verdict = {};
   };
   // Sequence numbers are compared with what is in flight, which can be as much again.
   static constexpr uint32_t kMaxBudget = 1u << 30;
@@ -59,8 +102,6 @@ class Splicer {
     // How far each end has come since the link was made, in bytes, modulo 2^32.
     uint32_t from_backend;
     uint32_t from_client;
-    uint64_t status_ns;  // CLOCK_MONOTONIC of the first response; 0 if there was none
-    uint32_t status;     // ... and its HTTP status
   };
 
   using LinkId = uint32_t;
@@ -72,6 +113,11 @@ class Splicer {
 
   // Clients that may be joined are accepted at this address.
   virtual void serve(const SocketAddress& listener) = 0;
+
+  // Judges by this table from here on.
+  virtual void publish(const VerdictTable& table) = 0;
+  // Notes the one backend that requests for a target of a route may pass to.
+  virtual void place(uint32_t route, std::string_view host, std::string_view target, uint32_t backend) = 0;
 
   // The segment size that a connection to a backend must not announce more than, so that it can be joined to this
   // client's; 0: any.
@@ -89,9 +135,20 @@ class Splicer {
   // announced, and what does not fit into the other end's would be lost, and come again late. `from_client` and
   // `from_backend`: how many bytes are still to come at most.
   virtual bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const = 0;
+  // Of a link with budgets: the caller has read both queues empty since it was made. Before that it does not return.
+  virtual void looked(LinkId id) = 0;
   // Bytes that had slipped into a parked socket's queue are about to be sent through the other one.
   virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
   virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;
+
+  // Of a judged link. What it points to lasts until the link is given back.
+  virtual Standing standing(LinkId id) const = 0;
+  // The next request of a judged link returns.
+  virtual void recall(LinkId id) = 0;
+  // `Owner::budget_spent` is called when the client has acknowledged all that the backend has sent. False: it has.
+  virtual bool await_quiet(LinkId id) = 0;
+  // Bytes that had slipped into the client's queue while a judged link was made stay with the caller.
+  virtual void keep_early_request(LinkId id, uint32_t bytes) = 0;
 
   // Also of a link that has just ended.
   virtual Totals totals(LinkId id) const = 0;
@@ -123,7 +180,12 @@ class Splicer {
   virtual int fd() const = 0;
   virtual void handle_events() = 0;
   // Once a second: finds idle links and gives back what closed sockets still hold.
-  virtual void sweep(uint64_t now_ms, uint64_t idle_ms) = 0;
+  struct Patience {
+    uint64_t between_requests;
+    uint64_t for_response;
+    uint64_t otherwise;
+  };
+  virtual void sweep(uint64_t now_ms, const Patience& patience) = 0;
   // Whether there is anything to sweep.
   virtual bool busy() const = 0;
   virtual uint32_t active() const = 0;

@@ -52,6 +52,7 @@ export const leastConnections = definePolicy({
   name: "least-connections",
   apiVersion: 1,
   options: z.strictObject({}).default({}),
+  choosesBy: "load",
   needs: { headers: [] },
   create: (_options, env) => new LeastConnections(new Lots(env.random)),
 });

@@ -44,6 +44,7 @@ export const powerOfTwo = definePolicy({
   name: "power-of-two",
   apiVersion: 1,
   options: z.strictObject({}).default({}),
+  choosesBy: "load",
   needs: { headers: [] },
   create: (_options, env) => new PowerOfTwo(new Lots(env.random)),
 });

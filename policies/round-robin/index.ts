@@ -57,6 +57,7 @@ export const roundRobin = definePolicy({
   name: "round-robin",
   apiVersion: 1,
   options: z.strictObject({}).default({}),
+  choosesBy: "load",
   needs: { headers: [] },
   create: (_options, env) => new RoundRobin(env.worker),
 });

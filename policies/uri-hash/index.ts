@@ -62,6 +62,7 @@ export const uriHash = definePolicy({
   name: "uri-hash",
   apiVersion: 1,
   options: z.strictObject({ query: z.boolean().default(false) }).prefault({}),
+  choosesBy: "target",
   needs: { headers: [] },
   create: ({ query }, env) => new UriHash(query, env.backends),
 });

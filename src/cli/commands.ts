@@ -47,9 +47,14 @@ export async function check(options: CheckArguments, system: CliSystem): Promise
   warn(loaded, system);
   const { config } = loaded;
   if (options.print) system.stdout.write(printConfig(config));
-  else if (options.plan) system.stdout.write(`${renderPlan(config)}\n`);
+  else if (options.plan) system.stdout.write(`${renderPlan(config, await packetObstacle(system))}\n`);
   else system.stdout.write(`${file}: ok (${summary(config)})\n`);
   return 0;
+}
+
+async function packetObstacle(system: CliSystem): Promise<string | undefined> {
+  const packet = (await system.probe()).engines.find(({ name }) => name === "packet");
+  return packet?.usable === true ? undefined : `packet: ${packet?.reason ?? "not there"}`;
 }
 
 /** Says what this machine can do; the exit code, 2 where longsplice could not start. */

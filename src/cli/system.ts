@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { builtinPolicies } from "../../policies/index.js";
 import type { ConfigDeps, KnownPolicies } from "../config/index.js";
 import type { DoctorReport } from "../dataplane/probe.js";
@@ -32,11 +33,17 @@ export const system: CliSystem = {
   stderr: process.stderr,
   configDeps: async () => {
     const { loadAddon } = await import("../dataplane/index.js");
-    return { loadPolicies, regexError: (pattern) => loadAddon().regexError(pattern) };
+    return { loadPolicies, interfaces, regexError: (pattern) => loadAddon().regexError(pattern) };
   },
   runServer: async (options) => (await import("../server/index.js")).runServer(options),
   probe: async () => (await import("../dataplane/probe.js")).probe(),
 };
+
+/** Also those that are down or have no address, which `os.networkInterfaces()` leaves out. */
+function interfaces(): string[] {
+  const lines = readFileSync("/proc/net/dev", "utf8").split("\n");
+  return lines.flatMap((line) => /^ *([^ :|]+):/.exec(line)?.[1] ?? []);
+}
 
 /** The built-in policies and those of the user's files, for the check of names and options. Rejects with LS_POLICY_*. */
 export async function loadPolicies(files: readonly string[]): Promise<KnownPolicies> {
@@ -44,6 +51,7 @@ export async function loadPolicies(files: readonly string[]): Promise<KnownPolic
   const registry = new PolicyRegistry(builtinPolicies, await loadPlugins(files, reserved));
   return {
     names: registry.names,
+    choiceOf: (chain) => registry.choiceOf(chain),
     check: (name, options) => {
       const module = registry.get(name);
       const issues = module === undefined ? [] : (validateOptions(module, options).issues ?? []);

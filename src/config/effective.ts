@@ -1,12 +1,13 @@
 import { resolve } from "node:path";
 import { resolveAddress } from "./address.js";
+import type { KnownPolicies } from "./rules.js";
 import type { ConfigFile } from "./schema.js";
 import type { Config, PoolConfig, RouteConfig, RouteMatch } from "./types.js";
 
 type RouteFile = ConfigFile["routes"][number];
 
 /** The effective configuration of a checked file. Relative paths begin at `folder`. */
-export function effectiveConfig(file: ConfigFile, folder: string): Config {
+export function effectiveConfig(file: ConfigFile, folder: string, policies: KnownPolicies): Config {
   const { admin } = file;
   return deepFreeze({
     ...file,
@@ -16,7 +17,7 @@ export function effectiveConfig(file: ConfigFile, folder: string): Config {
     })),
     routes: file.routes.map((route) => effectiveRoute(route, file.forward)),
     pools: new Map(
-      Object.entries(file.pools).map(([name, pool]) => [name, effectivePool(name, pool, folder)]),
+      Object.entries(file.pools).map(([name, pool]) => [name, effectivePool(name, pool, folder, policies)]),
     ),
     policies: file.policies.map((path) => resolve(folder, path)),
     admin: admin && { ...admin, address: resolveAddress(admin.address, folder) },
@@ -38,10 +39,16 @@ function effectiveRoute(route: RouteFile, forward: Config["forward"]): RouteConf
   };
 }
 
-function effectivePool(name: string, pool: ConfigFile["pools"][string], folder: string): PoolConfig {
+function effectivePool(
+  name: string,
+  pool: ConfigFile["pools"][string],
+  folder: string,
+  policies: KnownPolicies,
+): PoolConfig {
   return {
     ...pool,
     name,
+    choosesBy: policies.choiceOf(pool.policy.map((entry) => entry.name)),
     policy: pool.policy.map((entry) => ({ name: entry.name, options: entry.options })),
     backends: pool.backends.map((backend) => ({
       ...backend,

@@ -14,6 +14,8 @@ export interface ConfigDeps {
   loadPolicies(files: readonly string[]): Promise<KnownPolicies>;
   /** What the data plane's regular expressions say about a pattern: what is wrong, or null. */
   regexError(pattern: string): string | null;
+  /** The names of this machine's network interfaces. */
+  interfaces(): readonly string[];
 }
 
 /** A configuration that can be used. */
@@ -62,14 +64,13 @@ async function complete(source: Source, folder: string, deps: ConfigDeps): Promi
     }),
   );
   const problems = [...source.problems, ...issues.map((issue) => locate(source, issue))];
-  if (file === undefined || problems.length > 0) {
+  if (file === undefined || policies === undefined || problems.length > 0) {
     problems.sort((a, b) => a.line - b.line || a.column - b.column);
     throw new ConfigError(problems);
   }
-  const warnings = findOddities(source.value).map(({ path, part, message }) => {
-    return { ...source.place(path, part), message };
-  });
-  return { config: effectiveConfig(file, folder), warnings };
+  const oddities = findOddities(source.value, () => deps.interfaces());
+  const warnings = oddities.map(({ path, part, message }) => ({ ...source.place(path, part), message }));
+  return { config: effectiveConfig(file, folder, policies), warnings };
 }
 
 /** Plugins must be known before the schema's verdict, because pools may name their policies. */

@@ -19,6 +19,8 @@ export function printConfig(config: Config): string {
         Object.entries(config.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
       ),
       pipeFrom: formatSize(config.pipeFrom),
+      sockmapFrom: formatSize(config.sockmapFrom),
+      sockmapTo: formatSize(config.sockmapTo),
       limits: { ...config.limits, headerBytes: formatSize(config.limits.headerBytes) },
     },
     { aliasDuplicateObjects: false, lineWidth: 0 },
@@ -33,7 +35,7 @@ function printRoute({ label: _, ...route }: RouteConfig): object {
   };
 }
 
-function printPool({ name: _, ...pool }: PoolConfig): object {
+function printPool({ name: _, choosesBy: __, ...pool }: PoolConfig): object {
   return {
     ...pool,
     backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),

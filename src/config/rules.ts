@@ -11,6 +11,8 @@ export interface KnownPolicies {
   readonly names: readonly string[];
   /** What is wrong with the options of one of them; empty if nothing is. */
   check(name: string, options: unknown): readonly { readonly path: Path; readonly message: string }[];
+  /** What the choice of such policies, one after the other, depends on. */
+  choiceOf(names: readonly string[]): "load" | "target" | "request";
 }
 
 /** What the rules need to know besides the configuration. */
@@ -43,7 +45,7 @@ export function checkRules(value: unknown, context: RuleContext): Issue[] {
 }
 
 /** What is allowed but hardly meant, in a configuration without issues. */
-export function findOddities(value: unknown): Omit<Issue, "code">[] {
+export function findOddities(value: unknown, interfaces: () => readonly string[]): Omit<Issue, "code">[] {
   const root = fields(value);
   const oddities: Omit<Issue, "code">[] = [];
   const routes = items(root.routes).map(fields);
@@ -57,7 +59,7 @@ export function findOddities(value: unknown): Omit<Issue, "code">[] {
     const message = "others can reach this address, so without admin.token nothing can be changed through it";
     oddities.push({ path: ["admin", "address"], part: "value", message });
   }
-  return [...oddities, ...carrierOddities(root)];
+  return [...oddities, ...carrierOddities(root, interfaces)];
 }
 
 /** No address twice among the listeners with the admin server, nor within a pool. */

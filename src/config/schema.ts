@@ -179,6 +179,8 @@ export const configSchema = z.strictObject({
   workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
   engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),
   pipeFrom: size(1, 2 ** 40).prefault("128KiB"),
+  sockmapFrom: size(1, 2 ** 30).prefault("512KiB"),
+  sockmapTo: size(1, 2 ** 24).prefault("1MiB"),
   interfaces: parsed(listOf(text(parseInterface), 1), interfaceSetting).default("auto"),
   forward: forwardMode.default("auto"),
   accessLog: z.enum(["off", "json", "combined"]).default("off"),

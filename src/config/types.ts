@@ -23,6 +23,9 @@ export interface Config {
   readonly engine: EngineSetting;
   /** The least bytes of a body that `engine: pipe` moves through a pipe. */
   readonly pipeFrom: number;
+  /** The fewest and the most bytes of a body that `engine: sockmap` has the kernel hand over. */
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   /** Where the packet engine attaches. */
   readonly interfaces: Interfaces;
   /** For routes that do not say. */
@@ -78,6 +81,8 @@ export interface PoolConfig {
   readonly name: string;
   /** At least one; each narrows the candidates. Options as written, checked by the policy's schema. */
   readonly policy: readonly { readonly name: string; readonly options: unknown }[];
+  /** What their choice depends on. */
+  readonly choosesBy: "load" | "target" | "request";
   /** At least one, no address twice. */
   readonly backends: readonly BackendConfig[];
   /** Null: no checks. */

@@ -1,6 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { HEAD_INDEX_CELLS, HeadView } from "./head-view.js";
-import { loadAddon, type NativeSnapshot, type NativeStats, type NativeWorkerOptions } from "./native.js";
+import {
+  loadAddon,
+  type NativeSnapshot,
+  type NativeStats,
+  type NativeWorkerOptions,
+  type WorkerEngine,
+} from "./native.js";
 
 /** What a data plane asks of, and tells, the thread that runs it. */
 export interface DataPlaneHooks {
@@ -22,10 +28,13 @@ export interface DataPlaneOptions {
   readonly load: Int32Array;
   /** The largest `limits.headerBytes` that will be applied. */
   readonly headerBytes: number;
-  /** `packet` needs an open packet engine. */
-  readonly engine: "copy" | "pipe" | "packet";
+  /** `packet` and `sockmap` need their engine to be open. */
+  readonly engine: WorkerEngine;
   /** Bodies from this size on are for the pipe engine. */
   readonly pipeFrom: number;
+  /** Bodies between these sizes are for the sockmap engine. */
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   /** Number of the worker, from 0. */
   readonly worker: number;
 }
@@ -42,7 +51,8 @@ export class DataPlane {
   private readonly headIndex = new Int32Array(HEAD_INDEX_CELLS);
 
   /** @throws LongspliceError as `loadAddon` does */
-  constructor({ load, headerBytes, engine, pipeFrom, worker }: DataPlaneOptions, hooks: DataPlaneHooks) {
+  constructor(options: DataPlaneOptions, hooks: DataPlaneHooks) {
+    const { load, headerBytes, engine, pipeFrom, sockmapFrom, sockmapTo, worker } = options;
     // A head's parts are never longer than the head; the client's address comes on top.
     this.headBytes = Buffer.alloc(headerBytes + 64);
     this.head = new HeadView(this.headBytes, this.headIndex);
@@ -54,6 +64,8 @@ export class DataPlane {
       candidates,
       engine,
       pipeFrom,
+      sockmapFrom,
+      sockmapTo,
       worker,
       idSeed: randomBytes(8).readBigUInt64LE(),
       onSelect: () => hooks.select(this.head, candidates),

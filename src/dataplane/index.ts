@@ -23,6 +23,7 @@ export {
   type PacketEngineOptions,
   type PacketEngineResult,
   type PacketInterfaces,
+  type WorkerEngine,
 } from "./native.js";
 export {
   closePacketEngine,
@@ -33,3 +34,4 @@ export {
 export { requirePipeEngine } from "./pipe-engine.js";
 export { type Carrier, planRoute } from "./planner.js";
 export { type DoctorReport, type EngineReport, probe } from "./probe.js";
+export { closeSockmapEngine, openSockmapEngine } from "./sockmap-engine.js";

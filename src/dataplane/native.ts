@@ -23,8 +23,8 @@ export interface NativeRoute {
   /** Names the route in the counters; the same label has the same id for the life of the process. */
   readonly id: number;
   readonly label: string;
-  /** After the first request of a connection the packet engine carries it until it ends, if it can. */
-  readonly forwardConnection: boolean;
+  /** What user space sees of the exchanges, where the packet engine can carry the rest. */
+  readonly forward: "exchange" | "request" | "connection";
   readonly requestHeaders: NativeHeaderEdits;
   readonly responseHeaders: NativeHeaderEdits;
 }
@@ -48,6 +48,8 @@ export interface NativePool {
   readonly policy: number;
   readonly neededHeaders: readonly string[];
   readonly wantsDone: boolean;
+  /** What a choice among its backends depends on. */
+  readonly choosesBy: "load" | "target" | "request";
   /** Which PROXY header its backends are sent. */
   readonly proxyProtocol: "none" | "v1" | "v2";
   readonly backends: readonly NativeBackend[];
@@ -80,6 +82,8 @@ export interface NativeSnapshot {
     readonly forwarded: boolean;
   };
   readonly accessLog: "off" | "json" | "combined";
+  /** Of the configuration. */
+  readonly generation: number;
 }
 
 /** A histogram of seconds; `counts` has one more entry than `bounds`. */
@@ -108,13 +112,16 @@ export interface NativeStats {
   /** Bytes of bodies that went through pipes. */
   readonly pipeBytesDownstream: number;
   readonly pipeBytesUpstream: number;
+  /** Bytes of bodies that the kernel handed from one socket to the other. */
+  readonly sockmapBytesDownstream: number;
+  readonly sockmapBytesUpstream: number;
   /** TCP payload that links carried past user space. */
   readonly packetBytesDownstream: number;
   readonly packetBytesUpstream: number;
   /** Connections that the packet engine should have carried and could not, by reason. */
   readonly packetFallbacks: Readonly<Record<string, number>>;
-  /** Bodies that should have gone through a pipe and did not, or not all the way, by reason. */
-  readonly pipeFallbacks: Readonly<Record<string, number>>;
+  /** Bodies that should not have been copied and were, or a part of them, by reason. */
+  readonly bodyFallbacks: Readonly<Record<string, number>>;
   /** Links that stand now (`active`), and by the other words how many have ended in that way. */
   readonly links: { readonly active: number; readonly [end: string]: number };
   /** Room for more links, each of which takes two: records that nobody holds, and those of links that have ended. */
@@ -125,6 +132,9 @@ export interface NativeStats {
   readonly decisionSeconds: NativeHistogram;
 }
 
+/** Who moves the bytes of a worker. */
+export type WorkerEngine = "copy" | "pipe" | "sockmap" | "packet";
+
 /** What the native worker calls, and the memory that it shares with the caller. */
 export interface NativeWorkerOptions {
   /** The load table, on shared memory. */
@@ -133,10 +143,13 @@ export interface NativeWorkerOptions {
   readonly headIndex: Int32Array;
   /** Cell 0: how many; then the slots of the candidates. */
   readonly candidates: Int32Array;
-  /** `packet` needs `openPacketEngine` before. */
-  readonly engine: "copy" | "pipe" | "packet";
+  /** `packet` needs `openPacketEngine` before, `sockmap` `openSockmapEngine`. */
+  readonly engine: WorkerEngine;
   /** `pipe`: how many bytes of a body must be to come, or be there already where nobody knows its end. */
   readonly pipeFrom: number;
+  /** `sockmap`: no fewer and no more bytes of a body than these must be to come. */
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   /** Number of the worker, from 0 and below the `workers` of `openPacketEngine`. */
   readonly worker: number;
   /** Request ids of two workers differ when their seeds do. */
@@ -211,6 +224,18 @@ export type PacketEngineResult =
  */
 export type PipeObstacle = "pool" | "descriptors" | "pipe_pages" | "splice";
 
+/** Whether the sockmap engine can be used here, or why not. */
+export type SockmapEngineResult =
+  | { readonly status: "usable" }
+  /** `needs`: what the kernel would have to be, or what this process would have to hold. */
+  | { readonly status: "unsupported" | "denied"; readonly needs: string; readonly detail: string }
+  /** The kernel took the program, but what it did with bytes was wrong. */
+  | { readonly status: "unreliable"; readonly detail: string }
+  /** `detail`: the end of what the kernel said. */
+  | { readonly status: "failed"; readonly detail: string }
+  /** The addon was built where there was no compiler or library for BPF. */
+  | { readonly status: "not-built"; readonly detail: string };
+
 /** Where the packet engine is attached, and what kept it from somewhere else; empty if nothing did. */
 export interface PacketInterfaces {
   readonly interfaces: readonly string[];
@@ -231,6 +256,12 @@ export interface NativeAddon {
   setSocketLimit(descriptors: number): void;
   /** Carries a byte through a pipe; null, or why that cannot be. */
   probePipeEngine(): PipeObstacle | null;
+  /** Loads the program of the sockmap engine, which the process has one of, and has it move bytes on loopback to see whether it can. */
+  openSockmapEngine(): SockmapEngineResult;
+  /** As `openSockmapEngine`, but nothing stays. */
+  probeSockmapEngine(): SockmapEngineResult;
+  /** To be called when the last worker has ended. */
+  closeSockmapEngine(): void;
   /** Loads and attaches the packet engine of the process, which has at most one. */
   openPacketEngine(options: PacketEngineOptions): PacketEngineResult;
   /** Loads and attaches it to all interfaces as `openPacketEngine` does, and takes it away again at once. */
@@ -250,6 +281,8 @@ export interface NativeAddon {
     path: string,
     headers: readonly (readonly [string, string])[],
   ): number;
+  /** Index of the route by which a plain request may pass in the kernel, or -1 for what user space has to see. */
+  verdictOf(snapshot: NativeSnapshot, method: string, authority: string, path: string): number;
   /** Reads a head that arrives in pieces cut at `splits`. */
   parseHead(
     kind: "request" | "response",

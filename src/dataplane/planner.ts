@@ -1,30 +1,74 @@
-/** How the exchanges of a route are carried, and why not otherwise. */
+/** How the exchanges of a route are carried, and why not for less. */
 export interface Carrier {
-  /** What user space sees of them. */
-  readonly forward: "exchange" | "connection";
+  /** What user space sees of them: heads in both directions, those of requests, or what the kernel cannot decide. */
+  readonly forward: ForwardMode;
   /** Who moves the bytes. */
-  readonly engine: "copy" | "pipe" | "packet";
-  /** For people, in a few words. */
+  readonly engine: "copy" | "pipe" | "sockmap" | "packet";
+  /** For people, in a few words: what keeps the route from a cheaper mode or engine. */
   readonly why: string;
 }
 
-/** What is asked for: engine and forward mode as the configuration has them. */
-export interface Asked {
-  readonly engine: string;
-  readonly forward: string;
+/** From what sees most to what costs least. */
+export type ForwardMode = "exchange" | "request" | "connection";
+
+/** What there is to know of a route before traffic comes. */
+export interface RouteFacts {
+  /** As configured for the process. */
+  readonly engine: "auto" | "copy" | "pipe" | "sockmap" | "packet";
+  /** As configured for the route. */
+  readonly forward: "auto" | ForwardMode;
+  /** Why the packet engine cannot be used here; undefined if it can. */
+  readonly packetObstacle?: string | undefined;
+  /** The route sets request headers. */
+  readonly setsRequestHeaders: boolean;
+  /** The route sets or removes response headers. */
+  readonly changesResponses: boolean;
+  /** The route looks at the path by a regular expression, or at headers. */
+  readonly matchesBeyondKernel: boolean;
+  /** `forwarded:` is configured, so every request is told who sent it. */
+  readonly forwarded: boolean;
+  /** What the pool's policies look at; undefined if nobody can tell before they are loaded. */
+  readonly choosesBy?: "load" | "target" | "request" | undefined;
+  /** The pool limits the exchanges of its backends. */
+  readonly countsPlaces: boolean;
+  /** The pool's backends are sent a PROXY header. */
+  readonly proxyHeader: boolean;
 }
 
 /**
- * Decides how a route is carried. `auto` takes what sees everything: later requests of a connection that the packet engine
- * carries are seen by nobody, so that must be asked for, twice.
+ * Decides how a route is carried: by the cheapest mode that still sees everything the route asks for, which is what `auto`
+ * stands for, or by one that was asked for and sees more. The facts of single connections (options of TCP, interfaces) are
+ * looked at when they come; what does not fit is copied then.
  */
-export function planRoute({ engine, forward }: Asked): Carrier {
-  const exchange = { forward: "exchange", engine: engine === "pipe" ? "pipe" : "copy" } as const;
-  if (forward === "connection") {
-    if (engine === "packet") return { forward, engine, why: "as configured" };
-    return { ...exchange, why: "connection needs engine: packet" };
+export function planRoute(facts: RouteFacts): Carrier {
+  const { engine, packetObstacle } = facts;
+  if (engine === "pipe" || engine === "sockmap") {
+    return { forward: "exchange", engine, why: `engine: ${engine} is configured` };
   }
-  if (engine === "packet") return { ...exchange, engine, why: "heads and short bodies are copied" };
-  if (forward === "exchange") return { ...exchange, why: "as configured" };
-  return { ...exchange, why: "auto: every request is seen" };
+  if (engine !== "packet" && engine !== "auto") {
+    return { forward: "exchange", engine: "copy", why: `engine: ${engine} is configured` };
+  }
+  if (packetObstacle !== undefined) return { forward: "exchange", engine: "copy", why: packetObstacle };
+  const [forward, why] = planMode(facts);
+  return { forward, engine: "packet", why };
+}
+
+function planMode(facts: RouteFacts): [ForwardMode, string] {
+  if (facts.forward === "exchange") return ["exchange", "forward: exchange is configured"];
+  if (facts.changesResponses) return ["exchange", "it changes response headers"];
+  if (facts.proxyHeader) return ["exchange", "a PROXY header opens each connection to its backends"];
+  // Nobody is told of the end of a response that passes before the client's next request, and the place would be held until then.
+  if (facts.countsPlaces) return ["exchange", "maxConnections counts requests until they end"];
+  if (facts.forward === "request") return ["request", "forward: request is configured"];
+  const reason = whySeen(facts);
+  return reason === undefined ? ["connection", "nothing is cheaper"] : ["request", reason];
+}
+
+/** Why every request of a route has to be seen, if it has to. */
+function whySeen(facts: RouteFacts): string | undefined {
+  if (facts.matchesBeyondKernel) return "its match needs a regular expression or headers";
+  if (facts.setsRequestHeaders) return "it sets request headers";
+  if (facts.forwarded) return "forwarded: writes headers into each request";
+  if (facts.choosesBy === "request") return "a policy of its pool looks at each request";
+  return undefined;
 }

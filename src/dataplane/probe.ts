@@ -4,6 +4,7 @@ import { LongspliceError } from "../errors/index.js";
 import { loadAddon } from "./native.js";
 import { explainUnusable } from "./packet-engine.js";
 import { explainObstacle } from "./pipe-engine.js";
+import { explainSockmap } from "./sockmap-engine.js";
 
 /** Whether an engine can be used here, or why not and what would help. */
 export interface EngineReport {
@@ -69,20 +70,14 @@ function probeAddon(): AddonFinding {
 }
 
 function engines(addon: AddonFinding): EngineReport[] {
-  const sockmap: EngineReport = {
-    name: "sockmap",
-    usable: false,
-    reason: "not in this version",
-    remedy: "use engine: copy, pipe or packet",
-  };
-  if (addon.ok) return [{ name: "copy", usable: true }, pipe(), sockmap, packet()];
+  if (addon.ok) return [{ name: "copy", usable: true }, pipe(), sockmap(), packet()];
   const unusable = (name: string): EngineReport => ({
     name,
     usable: false,
     reason: "the native addon cannot be loaded",
     ...(addon.remedy === undefined ? {} : { remedy: addon.remedy }),
   });
-  return [unusable("copy"), unusable("pipe"), sockmap, unusable("packet")];
+  return ["copy", "pipe", "sockmap", "packet"].map(unusable);
 }
 
 function pipe(): EngineReport {
@@ -90,6 +85,13 @@ function pipe(): EngineReport {
   return obstacle === null
     ? { name: "pipe", usable: true }
     : { name: "pipe", usable: false, ...explainObstacle(obstacle) };
+}
+
+function sockmap(): EngineReport {
+  const result = loadAddon().probeSockmapEngine();
+  return result.status === "usable"
+    ? { name: "sockmap", usable: true }
+    : { name: "sockmap", usable: false, ...explainSockmap(result) };
 }
 
 function packet(): EngineReport {

@@ -118,12 +118,6 @@ export const errorCatalog = {
     remedy: "Correct the name, or define the pool.",
     exit: 1,
   },
-  LS_CONFIG_NOT_BUILT: {
-    summary: "not in this version",
-    cause: "The configuration asks for something that is planned but that this version does not have yet.",
-    remedy: "Use what the message offers instead; `longsplice doctor` lists the engines that there are.",
-    exit: 1,
-  },
   LS_POLICY_UNKNOWN: {
     summary: "unknown policy",
     cause: "A pool names a policy that is neither built in nor found in the files under `policies`.",
@@ -206,7 +200,7 @@ export const errorCatalog = {
   LS_ENGINE_UNAVAILABLE: {
     summary: "the engine cannot be used here",
     cause:
-      "The kernel is too old, refuses the programs or their place, the process lacks a capability or descriptors, or the build lacks the engine.",
+      "The kernel is too old, refuses the programs or their place, or fails a self-test, the process lacks a capability or descriptors, or the build lacks the engine.",
     remedy:
       "Do what the message says, or use engine: copy; `longsplice doctor` tells what each engine needs.",
     exit: 2,

@@ -1,6 +1,6 @@
 import { LongspliceError } from "../errors/index.js";
 import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
-import type { PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
+import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
 
 /** One entry of a pool's `policy:` list. */
 export interface PolicySpec {
@@ -39,6 +39,12 @@ export class PolicyRegistry {
   headersFor(specs: readonly PolicySpec[]): string[] {
     const names = specs.flatMap((spec) => this.require(spec.name).needs.headers);
     return [...new Set(names.map((name) => name.toLowerCase()))].sort();
+  }
+
+  /** What the choice of a pool's policies depends on: the most that one of them looks at. Throws LS_POLICY_UNKNOWN. */
+  choiceOf(names: readonly string[]): ChoiceBasis {
+    const bases = names.map((name) => this.require(name).choosesBy ?? "request");
+    return bases.includes("request") ? "request" : bases.includes("target") ? "target" : "load";
   }
 
   /**

@@ -112,6 +112,9 @@ export interface Schema<O> {
   };
 }
 
+/** See `PolicyModule.choosesBy`. */
+export type ChoiceBasis = "load" | "target" | "request";
+
 /** What a plugin file exports by default (or an array of these). */
 export interface PolicyModule<O> {
   /** The word for `policy:` in the configuration. Lower case, digits and hyphens. */
@@ -120,6 +123,12 @@ export interface PolicyModule<O> {
   readonly apiVersion: 1;
   /** Checks and completes the options. Without options in the configuration it is given `undefined`. */
   readonly options: Schema<O>;
+  /**
+   * What a choice depends on. `load`: nothing of the request, so a client may stay with a backend while its requests lead to
+   * the same pool. `target`: host, path and query, so the same target may go where it went before, until the backends change.
+   * `request`, which stands for leaving it out: anything, so every request is asked about.
+   */
+  readonly choosesBy?: ChoiceBasis;
   /** Fixed before traffic: only these headers cross from native code. */
   readonly needs: { readonly headers: readonly string[] };
   /** Makes the instance for one pool in one worker. */

@@ -7,6 +7,8 @@ export interface CompileContext {
   poolIndex(name: string): number;
   /** Id of a route in the counters. */
   routeId(label: string, pool: string): number;
+  /** What user space sees of the route's exchanges. */
+  readonly forward: NativeRoute["forward"];
 }
 
 /** Compiles a route into the form that the native matcher takes. */
@@ -23,7 +25,7 @@ export function compileRoute(route: RouteSpec, context: CompileContext): NativeR
     pool: context.poolIndex(route.pool),
     id: context.routeId(route.label, route.pool),
     label: route.label,
-    forwardConnection: route.forward === "connection",
+    forward: context.forward,
     requestHeaders: compileEdits(route.setRequestHeaders, route.removeRequestHeaders),
     responseHeaders: compileEdits(route.setResponseHeaders, route.removeResponseHeaders),
   };

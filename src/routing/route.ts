@@ -12,8 +12,6 @@ export interface RouteSpec {
     readonly header?: Readonly<Record<string, string>> | undefined;
   };
   readonly pool: string;
-  /** What user space sees of the exchanges. */
-  readonly forward: "auto" | "exchange" | "request" | "connection";
   /** Names the route in metrics and logs. */
   readonly label: string;
   readonly setRequestHeaders: readonly (readonly [name: string, template: string])[];

@@ -1,13 +1,14 @@
-import type { NativeHistogram, NativeStats } from "../dataplane/index.js";
+import type { NativeHistogram, NativeStats, WorkerEngine } from "../dataplane/index.js";
 import type { HistogramSnapshot, WorkerSnapshot } from "../observe/index.js";
 import type { PolicyProblems } from "./messages.js";
 import type { Names } from "./names.js";
 
-/** Gives a worker's counters their names. */
+/** Gives the counters of a worker with this engine their names. */
 export function nameCounters(
   stats: NativeStats,
   policies: readonly PolicyProblems[],
   names: Names,
+  engine: WorkerEngine,
 ): WorkerSnapshot {
   const { active: linksActive, ...ended } = stats.links;
   return {
@@ -21,10 +22,12 @@ export function nameCounters(
       { engine: "copy", direction: "upstream", count: stats.copyBytesUpstream },
       { engine: "pipe", direction: "downstream", count: stats.pipeBytesDownstream },
       { engine: "pipe", direction: "upstream", count: stats.pipeBytesUpstream },
+      { engine: "sockmap", direction: "downstream", count: stats.sockmapBytesDownstream },
+      { engine: "sockmap", direction: "upstream", count: stats.sockmapBytesUpstream },
       { engine: "packet", direction: "downstream", count: stats.packetBytesDownstream },
       { engine: "packet", direction: "upstream", count: stats.packetBytesUpstream },
     ],
-    fallbacks: [...toCopy("packet", stats.packetFallbacks), ...toCopy("pipe", stats.pipeFallbacks)],
+    fallbacks: [...toCopy("packet", stats.packetFallbacks), ...toCopy(engine, stats.bodyFallbacks)],
     linksActive,
     records: stats.records,
     linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),

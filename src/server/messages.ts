@@ -1,9 +1,9 @@
-import type { NativePool, NativeSnapshot, NativeStats } from "../dataplane/index.js";
+import type { NativePool, NativeSnapshot, NativeStats, WorkerEngine } from "../dataplane/index.js";
 import type { Backend } from "../policy/index.js";
 import type { PolicySpec } from "../policy/registry.js";
 
 /** A pool as the main thread plans it; the worker adds what depends on its policy instances. */
-export type PlannedPool = Omit<NativePool, "policy" | "neededHeaders" | "wantsDone"> & {
+export type PlannedPool = Omit<NativePool, "policy" | "neededHeaders" | "wantsDone" | "choosesBy"> & {
   readonly specs: readonly PolicySpec[];
   /** The same backends as policies see them. */
   readonly candidates: readonly Backend[];
@@ -29,8 +29,10 @@ export interface ListenerSocket {
 export interface WorkerBirth {
   readonly worker: number;
   readonly workers: number;
-  readonly engine: "copy" | "pipe" | "packet";
+  readonly engine: WorkerEngine;
   readonly pipeFrom: number;
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   readonly load: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];

@@ -6,6 +6,7 @@ import {
   packetCounters,
   refreshPacketEngine,
 } from "../dataplane/index.js";
+import { LongspliceError } from "../errors/index.js";
 import type { Log } from "../observe/index.js";
 
 /**
@@ -46,19 +47,26 @@ export class PacketEngine {
   }
 
   /**
-   * Loads and attaches it for all workers, if the configuration asks for it.
-   * @throws LongspliceError LS_ENGINE_UNAVAILABLE
+   * Loads and attaches it for all workers, if the configuration asks for it, or leaves it to what there is. A text says why
+   * there is none.
+   * @throws LongspliceError LS_ENGINE_UNAVAILABLE where it is asked for
    */
   static open(
     config: Pick<Config, "engine" | "interfaces" | "workers">,
     logger: Log["logger"],
     calls: PacketEngineCalls = addon,
-  ): PacketEngine | null {
+  ): PacketEngine | string {
     const { engine, interfaces, workers } = config;
-    if (engine !== "packet") return null;
-    const loaded = calls.open({ interfaces, workers });
-    logger.info({ hooks: loaded.hooks, interfaces: loaded.interfaces }, "packet engine attached");
-    return new PacketEngine({ interfaces: loaded.interfaces, error: "" }, logger, calls);
+    if (engine !== "packet" && engine !== "auto") return `engine: ${engine} is configured`;
+    try {
+      const loaded = calls.open({ interfaces, workers });
+      logger.info({ hooks: loaded.hooks, interfaces: loaded.interfaces }, "packet engine attached");
+      return new PacketEngine({ interfaces: loaded.interfaces, error: "" }, logger, calls);
+    } catch (error) {
+      if (engine === "packet" || !(error instanceof LongspliceError)) throw error;
+      logger.info({ reason: error.message, remedy: error.remedy }, "everything is copied: no packet engine");
+      return error.message;
+    }
   }
 
   /** What became of packets, by event; nothing once it is closed. */

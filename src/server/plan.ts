@@ -1,6 +1,6 @@
 import type { Config, PoolConfig } from "../config/index.js";
 import { formatAddress } from "../config/index.js";
-import type { NativeAddress, NativeBackend, NativeSnapshot } from "../dataplane/index.js";
+import type { Carrier, NativeAddress, NativeBackend, NativeSnapshot } from "../dataplane/index.js";
 import type { Pools } from "../pools/index.js";
 import { compileRoute } from "../routing/index.js";
 import type { PlannedPool, WorkerPlan } from "./messages.js";
@@ -22,27 +22,38 @@ export async function resolveBackends(config: Config): Promise<ResolvedBackends>
   return new Map(await Promise.all(resolved));
 }
 
+/** What a plan is made of. */
+interface Planning {
+  readonly config: Config;
+  /** By route. */
+  readonly carriers: readonly Carrier[];
+  readonly generation: number;
+  readonly pools: Pools;
+  readonly names: Names;
+  readonly resolved: ResolvedBackends;
+}
+
 /** Makes of a configuration what workers serve by. `pools` must have applied the same configuration: slots come from it. */
-export function planWorkers(
-  config: Config,
-  generation: number,
-  pools: Pools,
-  names: Names,
-  resolved: ResolvedBackends,
-): WorkerPlan {
+export function planWorkers(planning: Planning): WorkerPlan {
+  const { config, carriers, generation, pools, names, resolved } = planning;
   const planned = [...config.pools.values()].map((pool) => planPool(pool, pools, names, resolved));
   const poolIndex = (name: string) => planned.findIndex((pool) => pool.name === name);
   const { header, connect, response, idle, stream } = config.timeouts;
   return {
     generation,
     snapshot: {
-      routes: config.routes.map((route) =>
-        compileRoute(route, { poolIndex, routeId: (label, pool) => names.routeId(label, pool) }),
+      routes: config.routes.map((route, index) =>
+        compileRoute(route, {
+          poolIndex,
+          routeId: (label, pool) => names.routeId(label, pool),
+          forward: (carriers[index] as Carrier).forward,
+        }),
       ),
       timeouts: { header, connect, response, idle, stream },
       limits: config.limits,
       forwarding: planForwarding(config),
       accessLog: config.accessLog,
+      generation,
     },
     pools: planned,
     plugins: config.policies,
@@ -70,5 +81,11 @@ function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: Resolv
     const where = resolved.get(address) ?? { host: "", port: 0, path: "" };
     return { slot, id: names.backendId(name, address), name: address, originalDestination, ...where };
   });
-  return { name, proxyProtocol, backends, specs: pool.policy, candidates };
+  return {
+    name,
+    proxyProtocol,
+    backends,
+    specs: pool.policy,
+    candidates,
+  };
 }

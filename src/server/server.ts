@@ -1,8 +1,17 @@
 import type { Config } from "../config/index.js";
-import { limitConnections, planRoute, requirePipeEngine } from "../dataplane/index.js";
+import {
+  type Carrier,
+  closeSockmapEngine,
+  limitConnections,
+  openSockmapEngine,
+  requirePipeEngine,
+  type WorkerEngine,
+} from "../dataplane/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
+import { planCarriers } from "./carriers.js";
 import { ListenerSet } from "./listener-set.js";
+import type { WorkerPlan } from "./messages.js";
 import { Names } from "./names.js";
 import { PacketEngine } from "./packet-engine.js";
 import { planWorkers, type ResolvedBackends, resolveBackends } from "./plan.js";
@@ -26,6 +35,8 @@ export class Server {
   /** As at the start: a reload does not change it. */
   private readonly engine: Config["engine"];
   private packet: PacketEngine | null = null;
+  /** Why there is none. */
+  private packetObstacle: string | undefined;
   private admin: Admin | null = null;
   private listeners: ListenerSet | null = null;
   private addresses: string[] = [];
@@ -45,8 +56,10 @@ export class Server {
     });
     this.workers = new WorkerPool({
       load: this.table.buffer,
-      engine: carrierOf(config.engine),
+      engine: () => this.workerEngine(),
       pipeFrom: config.pipeFrom,
+      sockmapFrom: config.sockmapFrom,
+      sockmapTo: config.sockmapTo,
       log: options.log,
       names: this.names,
       handOver: () => this.listeners?.handOver() ?? [],
@@ -74,9 +87,12 @@ export class Server {
     const resolved = await resolveBackends(config);
     this.pools.apply(config.pools.values());
     this.resolved = resolved;
-    const plan = planWorkers(config, this.generation, this.pools, this.names, resolved);
+    const packet = PacketEngine.open(config, this.options.log.logger);
+    if (typeof packet === "string") this.packetObstacle = packet;
+    else this.packet = packet;
     if (config.engine === "pipe") requirePipeEngine();
-    this.packet = PacketEngine.open(config, this.options.log.logger);
+    if (config.engine === "sockmap") openSockmapEngine();
+    const plan = this.planFor(config, this.generation, resolved);
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
     await this.workers.start(plan, config.workers);
@@ -91,6 +107,21 @@ export class Server {
     this.capConnections();
     this.state = "ready";
     this.options.log.ready(this.addresses, this.admin?.address ?? null);
+  }
+
+  private planFor(config: Config, generation: number, resolved: ResolvedBackends): WorkerPlan {
+    const carriers = this.carriers(config);
+    return planWorkers({ config, carriers, generation, pools: this.pools, names: this.names, resolved });
+  }
+
+  /** A reload does not change the engine. */
+  private carriers(config: Config): Carrier[] {
+    return planCarriers({ ...config, engine: this.engine }, this.packetObstacle);
+  }
+
+  private workerEngine(): WorkerEngine {
+    if (this.engine === "pipe" || this.engine === "sockmap") return this.engine;
+    return this.packet === null ? "copy" : "packet";
   }
 
   private capConnections(): void {
@@ -115,11 +146,11 @@ export class Server {
     this.generation = generation;
     this.pools.apply(config.pools.values());
     try {
-      await this.workers.apply(planWorkers(config, generation, this.pools, this.names, resolved));
+      await this.workers.apply(this.planFor(config, generation, resolved));
     } catch (error) {
       // Workers that followed go back; their policies start anew, the backends are as they were.
       this.pools.apply(before.pools.values());
-      await this.workers.apply(planWorkers(before, generation, this.pools, this.names, this.resolved));
+      await this.workers.apply(this.planFor(before, generation, this.resolved));
       throw error;
     }
     this.config = config;
@@ -148,6 +179,7 @@ export class Server {
     this.state = "draining";
     await this.workers.stop();
     await this.packet?.close();
+    if (this.engine === "sockmap") closeSockmapEngine();
     await this.listeners?.close();
     await this.admin?.close();
     this.pools.close();
@@ -166,9 +198,9 @@ export class Server {
         config: { file: this.options.configFile, generation: this.generation, loadedAt: this.loadedAt },
         workers: { configured: this.config.workers, alive: this.workers.alive },
         listeners: this.addresses,
-        routes: this.config.routes.map(({ label, pool, forward }) => {
-          const carrier = planRoute({ engine: this.engine, forward });
-          return { label, pool, forward: carrier.forward, engine: carrier.engine };
+        routes: this.carriers(this.config).map(({ forward, engine }, index) => {
+          const { label, pool } = this.config.routes[index] as Config["routes"][number];
+          return { label, pool, forward, engine };
         }),
         pools: [...this.config.pools.values()].map(({ name, policy }) => ({
           name,
@@ -179,13 +211,9 @@ export class Server {
   }
 }
 
-/** The engine of the workers; what `auto` takes may be less than what there is. */
-function carrierOf(engine: Config["engine"]): "copy" | "pipe" | "packet" {
-  return engine === "pipe" || engine === "packet" ? engine : "copy";
-}
-
 /** The keys that a reload cannot change. */
 function needsRestart(before: Config, after: Config): string[] {
-  const keys = ["listeners", "admin", "workers", "engine", "pipeFrom", "interfaces", "logLevel"] as const;
+  const sizes = ["pipeFrom", "sockmapFrom", "sockmapTo"] as const;
+  const keys = ["listeners", "admin", "workers", "engine", ...sizes, "interfaces", "logLevel"] as const;
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

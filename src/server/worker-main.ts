@@ -17,10 +17,10 @@ const policies = new WorkerPolicies({
   log: (level, message, fields) =>
     post({ kind: "log", level, message, ...(fields === undefined ? {} : { fields }) }),
 });
-const { engine, pipeFrom, worker } = birth;
+const { engine, pipeFrom, sockmapFrom, sockmapTo, worker } = birth;
 const { headerBytes } = birth.plan.snapshot.limits;
 const dataPlane: DataPlane = new DataPlane(
-  { load, headerBytes, engine, pipeFrom, worker },
+  { load, headerBytes, engine, pipeFrom, sockmapFrom, sockmapTo, worker },
   {
     select: (head, candidates) => policies.select(head, candidates, dataPlane),
     done: (...report) => policies.done(...report),

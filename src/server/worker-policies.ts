@@ -124,9 +124,10 @@ export class WorkerPolicies {
     this.previous = this.current;
     this.current = made.map(([number]) => number);
     for (const [number, policies] of made) this.byNumber.set(number, policies);
-    return plan.pools.map(({ name, backends, proxyProtocol }, index) => {
+    return plan.pools.map(({ name, backends, proxyProtocol, specs }, index) => {
       const [policy, { chain, neededHeaders }] = made[index] as [number, PoolPolicies];
-      return { name, backends, proxyProtocol, policy, neededHeaders, wantsDone: chain.hasOnDone };
+      const choosesBy = registry.choiceOf(specs.map(({ name: policy }) => policy));
+      return { name, backends, proxyProtocol, policy, neededHeaders, wantsDone: chain.hasOnDone, choosesBy };
     });
   }
 

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import type { WorkerEngine } from "../dataplane/index.js";
 import { LongspliceError } from "../errors/index.js";
 import { type Log, mergeSnapshots, type WorkerSnapshot } from "../observe/index.js";
 import { nameCounters } from "./counters.js";
@@ -9,8 +10,11 @@ import type { Names } from "./names.js";
 /** What the pool of workers needs of the server. */
 export interface WorkerPoolOptions {
   readonly load: SharedArrayBuffer;
-  readonly engine: "copy" | "pipe" | "packet";
+  /** Asked when a worker is born. */
+  readonly engine: () => WorkerEngine;
   readonly pipeFrom: number;
+  readonly sockmapFrom: number;
+  readonly sockmapTo: number;
   readonly log: Log;
   readonly names: Names;
   /** Listening sockets for one worker, which become that worker's. */
@@ -157,9 +161,10 @@ export class WorkerPool {
   }
 
   private create(worker: number, plan: WorkerPlan, workers: number): WorkerThread {
-    const { load, engine, pipeFrom } = this.options;
+    const { load, engine, pipeFrom, sockmapFrom, sockmapTo } = this.options;
+    const sizes = { pipeFrom, sockmapFrom, sockmapTo };
     const listeners = this.options.handOver();
-    const birth: WorkerBirth = { worker, workers, engine, pipeFrom, load, plan, listeners };
+    const birth: WorkerBirth = { worker, workers, engine: engine(), ...sizes, load, plan, listeners };
     return new WorkerThread(worker, birth, this.options.log, (error) => this.crashed(worker, error));
   }
 
@@ -215,7 +220,8 @@ export class WorkerPool {
         .map(async (thread) => {
           const answer = await Promise.race([thread.stats(), thread.ended]);
           if (answer === undefined) return;
-          this.last.set(thread.number, nameCounters(answer.stats, answer.policies, this.options.names));
+          const { engine, names } = this.options;
+          this.last.set(thread.number, nameCounters(answer.stats, answer.policies, names, engine()));
         }),
     );
     return [this.past, ...this.last.values()];

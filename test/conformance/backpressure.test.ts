@@ -10,8 +10,11 @@ import type { Wire } from "../support/wire.js";
 const MB = 1_000_000;
 const PIECE = pattern(MB);
 const TOTAL = 120;
-/** What the kernel's socket buffers of both connections and the proxy's own may hold together, at most. */
-const MOST_IN_FLIGHT = 40 * MB;
+/**
+ * What the kernel's socket buffers of both connections and the proxy's own may hold together, at most. Kernels from 6.17 on let
+ * each of two receivers have 32 MB.
+ */
+const MOST_IN_FLIGHT = 80 * MB;
 /** How much the proxy itself may grow while one side does not read. */
 const MOST_MEMORY = 24 * MB;
 

@@ -27,6 +27,7 @@ forEachEngine("error answers", (engine) => {
         served: { backends: [{ address: origin.address }] },
       },
     },
+    warmUp: { target: "/served/warm-up" },
   }));
 
   const stillServes = async (client: Wire) => {

@@ -54,6 +54,12 @@ const requests: RequestCase[] = [
     framing: "chunked",
   },
   {
+    title: "chunk extensions that lack a name or a value, which RFC 9112 does not know",
+    bytes: chunkedRequest(Buffer.from('003;="b"\r\nhel\r\n2;a=;c="\\"";d=e"f"\r\nlo\r\n0;;z\r\n\r\n')),
+    body: Buffer.from("hello"),
+    framing: "chunked",
+  },
+  {
     title: "a chunked body that contains what looks like its end",
     bytes: chunkedRequest(chunked(["0\r\n\r\nGET /hidden HTTP/1.1\r\n\r\n"])),
     body: Buffer.from("0\r\n\r\nGET /hidden HTTP/1.1\r\n\r\n"),
@@ -199,6 +205,22 @@ forEachEngine("framing", (engine) => {
       ["x-checksum", "1234"],
       ["x-other", "b"],
     ]);
+  });
+
+  it("drops trailers that would have to be known before the body (RFC 9110, 6.5.1)", async () => {
+    origin.answer(ok());
+    const client = await proxy.connect();
+    const trailers = [
+      "host: other.example",
+      "connection: x-fine",
+      "te: trailers",
+      "expect: 1",
+      "x-fine: yes",
+    ];
+    await client.send(chunkedRequest(chunked(["body"], trailers)));
+    expect((await readResponse(client)).status).toBe(200);
+    expect(origin.requests[0]!.body.toString()).toBe("body");
+    expect(origin.requests[0]!.trailers.list).toEqual([["x-fine", "yes"]]);
   });
 
   it("forwards response trailers", async () => {

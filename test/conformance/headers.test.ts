@@ -6,12 +6,14 @@ import { readResponse } from "../support/message.js";
 
 forEachEngine("header rules of a route", (engine) => {
   const origin = useRawOrigin();
-  const proxy = useProxy(engine, () => ({
+  const config = () => ({
     config: {
       routes: [
         {
           match: {},
           pool: "main",
+          // Where another mode stands at the top level, a route that changes responses has to say so.
+          forward: "exchange",
           setRequestHeaders: {
             "x-forwarded-for": "{client.address}",
             "x-client-port": "{client.port}",
@@ -32,7 +34,8 @@ forEachEngine("header rules of a route", (engine) => {
       ],
       pools: { main: { backends: [{ address: origin.address }] } },
     },
-  }));
+  });
+  const proxy = useProxy(engine, config, { linked: false });
 
   const seenAfter = async (...headers: string[]) => {
     origin.answer(ok());

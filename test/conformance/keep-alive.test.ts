@@ -13,16 +13,26 @@ forEachEngine("keep-alive", (engine) => {
   it("serves many requests on one client connection through one backend connection", async () => {
     origin.answer((message) => ok(message.target));
     const client = await proxy.connect();
+    const passed = async () => (await proxy.metrics()).sum("longsplice_packet_total", { event: "judged" });
+    const before = await passed();
     for (let i = 0; i < 50; i++) {
       await client.send(request(`GET /${i} HTTP/1.1`));
       expect((await readResponse(client)).body.toString()).toBe(`/${i}`);
     }
     expect(origin.connections).toHaveLength(1);
+    expect((await passed()) - before).toBe(engine === "packet-connection" ? 50 : 0);
   });
 
   it("hands a backend connection from one client to the next", async () => {
     origin.answer(ok());
-    for (let i = 0; i < 5; i++) await proxy.exchange(request());
+    for (let i = 0; i < 5; i++) {
+      const client = await proxy.connect();
+      await client.send(request());
+      await readResponse(client);
+      // As long as a link stands, the backend's connection is its client's.
+      client.finish();
+      await client.readToEnd();
+    }
     expect(origin.connections).toHaveLength(1);
   });
 

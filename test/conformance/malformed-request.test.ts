@@ -151,6 +151,11 @@ forEachEngine("malformed requests", (engine) => {
     ["bytes beyond the size of a chunk", "lo\r\n0\r\n\r\n"],
     ["a later chunk size that is no number", "\r\nzz\r\n\r\n"],
     ["a trailer that is no header", "\r\n0\r\nno header\r\n\r\n"],
+    ["a length among the trailers", "\r\n0\r\nx: 1\r\ncontent-length: 3\r\n\r\n"],
+    ["a transfer coding among the trailers", "\r\n0\r\ntransfer-encoding: chunked\r\n\r\n"],
+    ["a chunk extension that is nothing", "\r\n2;\r\nlo\r\n0\r\n\r\n"],
+    ["a line end in a quoted chunk extension", '\r\n2;a="\r\nlo\r\n0\r\n\r\n'],
+    ["a bare LF in a chunk extension", "\r\n2;a\nlo\r\n0\r\n\r\n"],
   ])("never completes a request that it had begun to forward before it met %s", async (_, bad) => {
     origin.script(async (wire) => {
       await wire.readHead();

@@ -63,7 +63,7 @@ forEachEngine("policies", (engine) => {
     "by-zone-later": ["by-zone-later", "round-robin"],
     broken: ["broken", "round-robin"],
   };
-  const proxy = useProxy(engine, () => ({
+  const config = () => ({
     config: {
       policies: join(directory, "*.ts"),
       routes: Object.keys(policies).map((name) => ({ match: { path: `/${name}/` }, pool: name })),
@@ -81,7 +81,10 @@ forEachEngine("policies", (engine) => {
         ]),
       ),
     },
-  }));
+    warmUp: false as const,
+  });
+  // Who is chosen for a connection is the question, and most make one request.
+  const proxy = useProxy(engine, config, { linked: false });
   beforeEach(() => {
     for (const [i, origin] of origins.entries()) origin.answer(ok(zones[i]!));
   });

@@ -8,14 +8,17 @@ import { delay, eventually, Gate } from "../support/wait.js";
 
 forEachEngine("maxConnections of a pool", (engine) => {
   const origin = useRawOrigin();
-  const proxy = useProxy(engine, () => ({
+  const config = () => ({
     config: {
       routes: [{ match: {}, pool: "main" }],
       pools: { main: { backends: [{ address: origin.address }], maxConnections: 2 } },
       limits: { queue: 3 },
       timeouts: { connect: "1s" },
     },
-  }));
+    warmUp: false as const,
+  });
+  // Places are counted by exchange, so none of these requests is linked.
+  const proxy = useProxy(engine, config, { linked: false });
 
   /** The origin holds every request until the gate opens. */
   function holdRequests(): { gate: Gate; most: () => number } {
@@ -107,5 +110,16 @@ forEachEngine("maxConnections of a pool", (engine) => {
     await eventually("two requests at the origin", () => origin.requests.length === 2);
     clients[0]!.reset();
     await eventually("the third request at the origin", () => origin.requests.length === 3);
+  });
+
+  it("keeps no place for clients that wait between requests", async () => {
+    origin.answer(ok());
+    for (let i = 0; i < 5; i++) {
+      const client = await proxy.connect();
+      for (let round = 0; round < 3; round++) {
+        await client.send(request());
+        expect((await readResponse(client)).status).toBe(200);
+      }
+    }
   });
 });

@@ -87,7 +87,7 @@ forEachEngine("what once went wrong", (engine) => {
     let connections = 0;
     first.script(async (wire) => {
       connections++;
-      for (;;) {
+      while (await wire.hasMore()) {
         await wire.readHead();
         await wire.send(response("200 OK", { headers: ["content-length: 200000"] }), Buffer.alloc(200_000));
       }

@@ -42,7 +42,9 @@ forEachEngine("retries after a backend died on a fresh connection", (engine) => 
     });
     good.answer(ok("good"));
     for (let round = 0; round < 4; round++) {
-      expect((await proxy.exchange(request())).body.toString()).toBe("good");
+      for (const connect of [proxy.connect, proxy.connectCold]) {
+        expect((await proxy.exchange(request(), "GET", connect)).body.toString()).toBe("good");
+      }
     }
     expect(bad.connections.length).toBeGreaterThan(0);
   });

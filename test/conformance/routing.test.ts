@@ -81,6 +81,7 @@ forEachEngine("routing", (engine) => {
       })),
       pools: { main: { backends: [{ address: origin.address }] } },
     },
+    warmUp: { target: "/prefix/warm-up" },
   }));
 
   it.each(probes)("sends %s with %j to %s", async (line, headers, route) => {

@@ -153,9 +153,8 @@ forEachEngine("WebSocket", (engine) => {
     sockets.close();
     server.close();
   });
-  const proxy = useProxy(engine, () => ({
-    backends: [`127.0.0.1:${(server.address() as net.AddressInfo).port}`],
-  }));
+  const backend = () => `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+  const proxy = useProxy(engine, () => ({ backends: [backend()] }), { linked: "tunnels" });
 
   async function open(): Promise<WebSocket> {
     const socket = new WebSocket(`${proxy.url.replace("http", "ws")}/chat`);

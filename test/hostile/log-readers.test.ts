@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { ok, request } from "../support/build.js";
-import { forEachEngine } from "../support/engines.js";
+import { engineFlags, forEachEngine } from "../support/engines.js";
 import { startRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
 import { BIN, portOf } from "../support/proxy.js";
@@ -16,14 +16,22 @@ const REQUESTS = 3_000;
 
 type Start = (stdout: "pipe" | number) => ChildProcess;
 
+const readyLine = (text: string): string | undefined =>
+  text.split("\n").find((line) => line.includes('"msg":"ready"'));
+
 /** What stands in the output so far, and never anything again. */
 const readers: Record<string, (start: Start) => Promise<{ child: ChildProcess; ready: string }>> = {
   // Node gives a child a socket for "pipe".
   "a socket": async (start) => {
     const child = start("pipe");
-    const ready = await new Promise<string>((resolve) =>
-      child.stdout!.once("data", (text) => resolve(String(text))),
-    );
+    let text = "";
+    const ready = await new Promise<string>((resolve) => {
+      child.stdout!.on("data", (more) => {
+        text += String(more);
+        const line = readyLine(text);
+        if (line !== undefined) resolve(line);
+      });
+    });
     child.stdout!.pause();
     return { child, ready };
   },
@@ -39,12 +47,14 @@ const readers: Record<string, (start: Start) => Promise<{ child: ChildProcess; r
     });
     const child = start(writer);
     const buffer = Buffer.alloc(4096);
+    let text = "";
     const ready = await eventually("the ready line", () => {
       try {
-        return buffer.toString("utf8", 0, readSync(reader, buffer));
+        text += buffer.toString("utf8", 0, readSync(reader, buffer));
       } catch {
-        return "";
+        // Nothing is there yet.
       }
+      return readyLine(text);
     });
     closeSync(writer);
     return { child, ready };
@@ -55,7 +65,7 @@ forEachEngine("a reader of the log that hangs", (engine) => {
   it.each(Object.keys(readers))("on %s neither stops traffic nor the end", async (kind) => {
     const origin = await startRawOrigin();
     origin.answer(ok());
-    const flags = ["--listen", "127.0.0.1:0", "--backend", origin.address, "--engine", engine];
+    const flags = ["--listen", "127.0.0.1:0", "--backend", origin.address, ...engineFlags(engine)];
     const { child, ready } = await readers[kind]!((stdout) =>
       spawn(process.execPath, [BIN, "run", ...flags, "--workers", "1", "--access-log", "json"], {
         stdio: ["ignore", stdout, "inherit"],

@@ -4,7 +4,7 @@ import { MB, PacketRun, type Target } from "../support/packet-run.js";
 import { FAMILIES, PLACEMENTS } from "../support/packet-topology.js";
 import { Random } from "../support/random.js";
 
-const EXCHANGE = { config: { forward: "exchange" } };
+const EXCHANGE = { plain: true, config: { forward: "exchange" } } as const;
 
 /** Requests with bodies of any length up to `most`, both ways. */
 function randomTargets(count: number, most: number, seed: number): Target[] {
@@ -67,7 +67,7 @@ describe("a connection", () => {
 describe("a client that trickles a long body", () => {
   it("does not keep a backend busy, though it never stops", async () => {
     const config = { ...EXCHANGE.config, timeouts: { stream: "1s", drain: "1s" } };
-    const run = await PacketRun.start("routed", 4, { config });
+    const run = await PacketRun.start("routed", 4, { ...EXCHANGE, config });
     const began = performance.now();
     // 50 bytes a second; the whole would take six hours.
     const client = await run.fetch([{ up: MB }], { write: "10:200000" });

@@ -39,6 +39,7 @@ const CARRIED: readonly Case[] = [
   { name: "a sequence number that wraps in the head", options: { isn: 2 ** 32 - 40 } },
   { name: "a sequence number that wraps behind the head", options: { isn: 2 ** 32 - 200_000 } },
   { name: "a sequence number that changes its sign", options: { isn: 2 ** 31 - 40 } },
+  { name: "a sequence number that wraps in the first bytes of the link", options: { isn: 2 ** 32 - 100 } },
   { name: "the last port", options: { "bind-port": 65_535 } },
 ];
 
@@ -117,7 +118,8 @@ describe("a connection", () => {
     }
     const counters = await run.proxy.quietCounters();
     expect([counters.links(), counters.event("spliced"), counters.impossible]).toEqual([0, 0, []]);
-    expect(counters.forwardedBytes("copy")).toBe(REFUSED.length * 4 * MB);
+    // The heads in the tunnels count as well.
+    expect(counters.forwardedBytes("copy") - REFUSED.length * 4 * MB).toBeLessThan(2_000);
     await run.expectBackends(REFUSED.length * 2, REFUSED.length * 2 * MB);
   });
 

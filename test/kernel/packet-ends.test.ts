@@ -1,6 +1,7 @@
 /** How spliced connections end: FIN in every order, half-closed for long, RST from either side at any time. */
 import { describe, expect, it } from "vitest";
 import { type ClientOptions, MB, PacketRun, type Target } from "../support/packet-run.js";
+import { tcpCounters } from "../support/packet-topology.js";
 import { delay, eventually } from "../support/wait.js";
 
 interface Parting {
@@ -127,6 +128,20 @@ describe("a spliced connection", () => {
     expect(client).toMatchObject({ responses: 1, wrongAt: -1, end: "reset" });
     expect((await run.served())[0]).toMatchObject({ received: MB, wrongAt: -1, end: "reset" });
     expect((await run.expectLinks(1)).links("idle")).toBe(1);
+  });
+
+  it("is reset all the same when only keep-alive probes come", async () => {
+    const probe = { probe: 1 };
+    const config = { timeouts: { stream: "3s", drain: "1s" } };
+    const run = await PacketRun.start("routed", 4, { server: probe, config });
+    const client = await run.fetch([{ down: 1_000 }], { end: "server", ...probe });
+    expect(client).toMatchObject({ responses: 1, wrongAt: -1, end: "reset" });
+    expect((await run.served())[0]).toMatchObject({ requests: 1, end: "reset" });
+    expect((await run.expectLinks(1)).links("idle")).toBe(1);
+    // They did come, from both sides.
+    for (const host of [run.topology.client, run.topology.backend]) {
+      expect(tcpCounters(host).get("TCPKeepAlive")).toBeGreaterThanOrEqual(2);
+    }
   });
 
   it("or another one serves a client that closes behind its first request", async () => {

@@ -172,7 +172,8 @@ describe("two proxies on one host", () => {
       config: { forward },
     });
     const targets = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? { down: 4 * MB } : { up: 4 * MB }));
-    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets);
+    const tunnel = forward === "connection" ? 1 : 0;
+    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets, { tunnel });
     expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
     // Only one of them splices: on lo, where they meet, there is one order for both.
     const first = await front.quietCounters();
@@ -217,6 +218,27 @@ describe("a firewall that tracks connections", () => {
       await run.expectBackends(4, 5 * MB);
     },
   );
+});
+
+describe("an address of a backend that this host translates", () => {
+  it("is noticed at the first response, which arrives, and its connections are copied from then on", async () => {
+    const translate = ({ proxy, backends }: Topology) => {
+      const rule = `ip daddr 198.51.100.1 dnat to ${backends[0]}`;
+      proxy.ip("route", "add", "198.51.100.0/24", "via", backends[0]!);
+      const table = `table ip address { chain sent { type nat hook output priority -100; ${rule};\n }\n }`;
+      proxy.run("nft", ["-f", "-"], table);
+    };
+    const config = { pools: { main: { backends: [{ address: "198.51.100.1:9000" }] } } };
+    const run = await PacketRun.start("routed", 4, { prepare: translate, config });
+    const targets = [1, 2, 3, 4, 5, 6].map((seed) => ({ down: 1_000, seed }));
+    await run.expectAnswered(targets, { tunnel: 0 });
+    await run.expectAnswered([...targets, { down: MB }], { tunnel: 0 });
+    const counters = await run.proxy.quietCounters();
+    expect(counters.impossible).toEqual([]);
+    expect(Object.keys(counters.fallbacks)).toEqual(["nat"]);
+    expect(counters.event("judged")).toBe(0);
+    await run.expectBackends(13, 0);
+  });
 });
 
 describe("a WebSocket", () => {

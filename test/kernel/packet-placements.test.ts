@@ -30,8 +30,8 @@ async function expectSilentSockets(run: PacketRun): Promise<void> {
   const client = await run.expectWhole([{ down: 128 }, { up: 128, down: 128 }], { hold: 1_000 });
   expect(client.retransmissions).toBe(0);
   for (const space of run.topology.spaces) expect(tcpCounters(space).get("RetransSegs")).toBe(0);
-  // The first request, which user space read.
-  expect((await run.expectLinks(1)).event("stack_data")).toBe(1);
+  // A request may have come in the moment in which the link was made.
+  expect((await run.expectLinks(1)).event("stack_data")).toBeLessThanOrEqual(1);
 }
 
 const bytesOf = (targets: readonly Target[]): number =>

@@ -9,13 +9,28 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BUILT = "build/test/program_test";
 const TESTS = "test/kernel/native";
 const PROGRAMS = "native/bpf";
-const LOADER = "native/engine/packet/kernel";
+const LOADER = ["kernel", "verdicts"].map((name) => `native/engine/packet/${name}.cc`);
+const SHARED = ["packet/kernel.h", "packet/verdict_hash.h", "verdict_table.h"].map(
+  (name) => `native/engine/${name}`,
+);
 
 const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g1"];
 const WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"];
 
 /** Groups of cases in program_test.cc. */
-const GROUPS = ["translate", "options", "ignored", "stack", "copy", "ends", "resume", "icmp", "random"];
+const GROUPS = [
+  "translate",
+  "options",
+  "ignored",
+  "stack",
+  "copy",
+  "ends",
+  "resume",
+  "icmp",
+  "heads",
+  "verdicts",
+  "random",
+];
 
 const changed = (file: string): number => statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
@@ -32,20 +47,17 @@ function run(program: string, args: readonly string[]): void {
 /** Compiles the tests when something that they are made of has changed. */
 function build(): void {
   const tests = filesIn(TESTS).filter((file) => file.includes("/program_"));
-  const sources = [...tests, ...filesIn(PROGRAMS), `${LOADER}.cc`, `${LOADER}.h`];
+  const sources = [...tests, ...filesIn(PROGRAMS), ...LOADER, ...SHARED];
   if (sources.every((file) => changed(file) < changed(BUILT))) return;
   mkdirSync(join(ROOT, "build/test"), { recursive: true });
   const made = (suffix: string) => `${BUILT}.${process.pid}${suffix}`;
   run("node", [`${PROGRAMS}/embed.cjs`, `${PROGRAMS}/splice.bpf.c`, made(".bpf.o"), made(".bpf.cc")]);
   const includes = [`-I${TESTS}/program_host`, `-I${PROGRAMS}/include`];
   const host = `${TESTS}/program_host.c`;
-  run("clang-14", [...SANITIZERS, ...WARNINGS, ...includes, "-c", host, "-o", made(".o")]);
-  const units = [
-    ...tests.filter((file) => file.endsWith(".cc")),
-    `${LOADER}.cc`,
-    made(".bpf.cc"),
-    made(".o"),
-  ];
+  // The other machine reads words wherever they begin.
+  const unaligned = "-fno-sanitize=alignment";
+  run("clang-14", [...SANITIZERS, unaligned, ...WARNINGS, ...includes, "-c", host, "-o", made(".o")]);
+  const units = [...tests.filter((file) => file.endsWith(".cc")), ...LOADER, made(".bpf.cc"), made(".o")];
   const options = ["-std=c++20", "-Wconversion", "-Wno-sign-conversion", ...SANITIZERS, ...WARNINGS];
   run("clang++-14", [...options, ...units, "-lbpf", "-o", made("")]);
   renameSync(join(ROOT, made("")), join(ROOT, BUILT));

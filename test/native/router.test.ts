@@ -11,14 +11,13 @@ function snapshotOf(matches: readonly RouteSpec["match"][]) {
       {
         match,
         pool: "p",
-        forward: "auto",
         label: String(index),
         setRequestHeaders: [],
         removeRequestHeaders: [],
         setResponseHeaders: [],
         removeResponseHeaders: [],
       },
-      { poolIndex: () => 0, routeId: () => index },
+      { poolIndex: () => 0, routeId: () => index, forward: "exchange" },
     ),
   );
   const pool = {
@@ -26,6 +25,7 @@ function snapshotOf(matches: readonly RouteSpec["match"][]) {
     policy: 0,
     neededHeaders: [],
     wantsDone: false,
+    choosesBy: "load" as const,
     proxyProtocol: "none" as const,
     backends: [],
   };
@@ -43,6 +43,7 @@ function snapshotOf(matches: readonly RouteSpec["match"][]) {
       forwarded: false,
     },
     accessLog: "off" as const,
+    generation: 1,
   };
 }
 

@@ -24,6 +24,7 @@ const nothing = {
     forwarded: false,
   },
   accessLog: "off" as const,
+  generation: 1,
 };
 
 it("gives pipes no more than an eighth of the descriptors", () => {
@@ -49,6 +50,8 @@ describe("clients within the limit of sockets", () => {
       idSeed: 1n,
       engine: "copy",
       pipeFrom: 1,
+      sockmapFrom: 1,
+      sockmapTo: 1,
       worker: 0,
       onSelect: () => -1,
       onDone: () => {},

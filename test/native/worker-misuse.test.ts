@@ -13,6 +13,8 @@ function options() {
     idSeed: 1n,
     engine: "copy" as const,
     pipeFrom: 1,
+    sockmapFrom: 1,
+    sockmapTo: 1,
     worker: 0,
     onSelect: () => -1,
     onDone: () => {},

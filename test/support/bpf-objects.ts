@@ -23,11 +23,14 @@ export const existing = (objects: readonly string[]): string[] =>
     .split("\n")
     .filter((line) => line !== "");
 
+/** sizeof(struct ls_key) in native/bpf/include/abi.h: that of other hash maps is different. */
+const KEY_OF_RECORD = /^key_size:\t36$/m;
+
 /** How many addresses lead to a record: the entries of the only hash map of the proxy. */
 export function publishedRecords(pid: number): number {
   const ids = infos(pid).flatMap((info) =>
-    /^map_type:\t1$/m.test(info) ? /^map_id:\t(\d+)$/m.exec(info)![1]! : [],
+    /^map_type:\t1$/m.test(info) && KEY_OF_RECORD.test(info) ? /^map_id:\t(\d+)$/m.exec(info)![1]! : [],
   );
-  if (ids.length !== 1) throw new Error(`${ids.length} hash maps instead of one`);
+  if (ids.length !== 1) throw new Error(`${ids.length} maps of addresses instead of one`);
   return Number(execFileSync(packetProgram("bpf_objects"), ["count", ids[0]!], { encoding: "utf8" }));
 }

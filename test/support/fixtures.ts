@@ -21,7 +21,11 @@ export function useRawOrigin(): RawOrigin {
  * A proxy for all tests of the block. Options are a function because ports are known only after the origins started.
  * At the end it must exit 0 on SIGTERM, and its counters must say that the engine under test moved the bytes.
  */
-export function useProxy(engine: EngineName, options: () => Omit<ProxyOptions, "engine">): RunningProxy {
+export function useProxy(
+  engine: EngineName,
+  options: () => Omit<ProxyOptions, "engine">,
+  { linked = true }: Linked = {},
+): RunningProxy {
   const proxy = new RunningProxy(() => ({ engine, ...options() }));
   beforeAll(async () => {
     await proxy.start();
@@ -30,7 +34,7 @@ export function useProxy(engine: EngineName, options: () => Omit<ProxyOptions, "
   afterEach(() => proxy.disconnect());
   afterAll(async () => {
     try {
-      await expectEngineWorked(proxy, engine);
+      await expectEngineWorked(proxy, engine, { linked });
     } finally {
       await proxy.stop();
     }
@@ -38,19 +42,42 @@ export function useProxy(engine: EngineName, options: () => Omit<ProxyOptions, "
   return proxy;
 }
 
+interface Linked {
+  /** What forward mode `connection` has to link: requests, tunnels, or nothing, and then the tests say why. */
+  linked?: boolean | "tunnels";
+}
+
 /** What the heads of a few hundred messages can bring along. Whoever moves more has bodies that come by themselves. */
 const MUCH = 1_000_000;
 
 /**
- * Fails unless that engine forwarded bytes. Bytes that came together with a head are sent with it by whatever engine, so a pipe
- * must have been used only where much was forwarded.
+ * Fails unless that engine forwarded bytes. Bytes that came together with a head are sent with it by whatever engine, so other
+ * engines than `copy` must have been used only where much was forwarded.
  */
-export async function expectEngineWorked(proxy: RunningProxy, engine: EngineName): Promise<void> {
+export async function expectEngineWorked(
+  proxy: RunningProxy,
+  engine: EngineName,
+  { linked = true }: Linked = {},
+): Promise<void> {
   const metrics = await proxy.metrics();
+  const links = metrics.sum("longsplice_links_total") + metrics.sum("longsplice_links_active");
+  // Passed, and returned to user space.
+  const events = ["judged", "returned"];
+  const judged = events.reduce(
+    (total, event) => total + metrics.sum("longsplice_packet_total", { event }),
+    0,
+  );
+  if (engine === "packet-connection" && linked) {
+    expect(links).toBeGreaterThan(0);
+    if (linked !== "tunnels") expect(judged).toBeGreaterThan(0);
+  }
   const moved = (by: string) => metrics.sum("longsplice_forwarded_bytes_total", { engine: by });
-  expect(moved("copy") + moved("pipe")).toBeGreaterThan(0);
-  if (engine === "copy") expect(moved("pipe")).toBe(0);
-  else if (moved("copy") + moved("pipe") > MUCH) expect(moved("pipe")).toBeGreaterThan(0);
+  const all = ["copy", "pipe", "sockmap", "packet"].reduce((sum, by) => sum + moved(by), 0);
+  expect(all).toBeGreaterThan(0);
+  for (const other of ["pipe", "sockmap"]) if (other !== engine) expect(moved(other)).toBe(0);
+  // What sockmap is for has a known length.
+  const bodies = engine === "pipe" || (engine === "sockmap" && linked !== "tunnels");
+  if (bodies && all > MUCH) expect(moved(engine)).toBeGreaterThan(0);
 }
 
 /** nginx for all tests of the block. */

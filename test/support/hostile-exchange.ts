@@ -5,7 +5,7 @@ import { readRequest } from "./message.js";
 import type { RunningProxy } from "./proxy.js";
 import type { RawOrigin } from "./raw-origin.js";
 import { delay } from "./wait.js";
-import { Wire, WireClosed } from "./wire.js";
+import { type Wire, WireClosed } from "./wire.js";
 
 /** Answers each request once, closes, and takes no offence at one that stops in the middle. */
 export function answerOnce(origin: RawOrigin, response: string): void {
@@ -23,7 +23,7 @@ export function answerOnce(origin: RawOrigin, response: string): void {
 
 /** Everything that a client gets when it sends these pieces and then closes its sending side. */
 export async function sendAndClose(proxy: RunningProxy, pieces: readonly Uint8Array[]): Promise<string> {
-  const wire = await Wire.connect(proxy.port);
+  const wire = await proxy.connect();
   try {
     await sendPieces(wire, pieces);
     wire.finish();
@@ -43,7 +43,7 @@ export const settle = (): Promise<void> => delay(30);
 
 /** A client for the time of `use`, whatever comes of it. */
 export async function withClient(proxy: RunningProxy, use: (client: Wire) => Promise<void>): Promise<void> {
-  const client = await Wire.connect(proxy.port);
+  const client = await proxy.connect();
   try {
     await use(client);
   } finally {

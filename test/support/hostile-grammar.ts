@@ -8,6 +8,8 @@ const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]
 /** A tab behind these values is a blank to some readers and a part of the value to others: refusing it is safe. */
 const DOUBTFUL_FRAMING = /^(?:content-length|transfer-encoding):.*\t *$/i;
 const HOP_BY_HOP = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+/** Behind a body these would say how to forward a message that was forwarded already (RFC 9110, 6.5.1). */
+const NOT_IN_TRAILERS = [...HOP_BY_HOP, "expect", "host", "trailer"];
 /** A Connection field cannot take these away: without them the message would be another one. */
 const NEVER_NOMINATED = ["host", "content-length"];
 
@@ -65,6 +67,10 @@ export function endToEndLines(fields: readonly Field[]): string[] {
     .map(([name, value]) => `${name}: ${value}`);
 }
 
+/** The trailer fields that go on to the next hop. */
+export const forwardedTrailers = (trailers: readonly Field[]): Field[] =>
+  trailers.filter(([name]) => !NOT_IN_TRAILERS.includes(name.toLowerCase()));
+
 /** A chunked body that is well-formed up to `end`, or how far it is well-formed. */
 export type ChunkedBody =
   | { kind: "whole"; body: string; trailers: Field[]; rest: string }
@@ -72,7 +78,12 @@ export type ChunkedBody =
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\t\\x20-\\x7e\\x80-\\xff])*"';
-const SIZE_LINE = new RegExp(`^([0-9a-fA-F]+)(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)*\\r\\n`);
+/**
+ * An extension goes no further and cannot be taken for an end of the line, so the proxy may ignore more of them than RFC 9112,
+ * 7.1.1 allows: a name may be missing, and a value, or one may follow another.
+ */
+const EXTENSION = `;(?!\\r)(?:${TOKEN})?(?:=(?:${TOKEN})?(?:${QUOTED})?)?`;
+const SIZE_LINE = new RegExp(`^([0-9a-fA-F]+)(?:${EXTENSION})*\\r\\n`);
 
 /** Reads a chunked body (RFC 9112, 7.1, without the blanks that 7.1.1 calls bad). Chunk extensions are dropped. */
 export function readChunkedText(text: string): ChunkedBody {
@@ -95,5 +106,8 @@ export function readChunkedText(text: string): ChunkedBody {
   const section = splitHead(left);
   if (!section) return { kind: "partial", body };
   const trailers = readFields(section.lines);
-  return trailers ? { kind: "whole", body, trailers, rest: section.rest } : { kind: "refused", body };
+  // What would frame the message once more is refused wherever it stands.
+  const framed = trailers?.some(([name]) => /^(?:content-length|transfer-encoding)$/i.test(name));
+  if (!trailers || framed) return { kind: "refused", body };
+  return { kind: "whole", body, trailers, rest: section.rest };
 }

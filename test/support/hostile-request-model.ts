@@ -7,6 +7,7 @@ import { METHODS } from "node:http";
 import { isIPv6 } from "node:net";
 import {
   endToEndLines,
+  forwardedTrailers,
   framingOf,
   readChunkedText,
   readFields,
@@ -63,7 +64,8 @@ export function judgeRequest(text: string, backend = ""): RequestVerdict {
   ].join("\r\n");
   if (framing.chunked) {
     const read = readChunkedText(parts.rest);
-    return read.kind === "whole" ? { ...read, head, chunked: true } : { kind: "partial", head };
+    if (read.kind !== "whole") return { kind: "partial", head };
+    return { ...read, head, chunked: true, trailers: forwardedTrailers(read.trailers) };
   }
   const length = framing.length ?? 0;
   if (parts.rest.length < length) return { kind: "partial", head };

@@ -1,5 +1,12 @@
 /** What an HTTP/1.1 client may see of a backend's response to a POST, computed from the response alone. */
-import { endToEndLines, framingOf, readChunkedText, readFields, splitHead } from "./hostile-grammar.js";
+import {
+  endToEndLines,
+  forwardedTrailers,
+  framingOf,
+  readChunkedText,
+  readFields,
+  splitHead,
+} from "./hostile-grammar.js";
 import type { Field } from "./message.js";
 
 export type ResponseVerdict =
@@ -62,7 +69,7 @@ function judgeFinal(
   if (framing.chunked) {
     const read = readChunkedText(rest);
     if (read.kind !== "whole") return { kind: "partial" as const, head };
-    return { ...whole, body: read.body, trailers: read.trailers };
+    return { ...whole, body: read.body, trailers: forwardedTrailers(read.trailers) };
   }
   if (framing.length === undefined) return { ...whole, body: rest };
   if (rest.length < framing.length) return { kind: "partial" as const, head };

@@ -1,6 +1,7 @@
 /** node:http as an origin, inside the test process. */
 import http from "node:http";
 import type net from "node:net";
+import { isWarmUpRequest } from "./warm-up.js";
 
 export interface SeenRequest {
   method: string;
@@ -27,6 +28,7 @@ export class NodeOrigin {
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
         const { method, url, headers, trailers } = request;
+        if (isWarmUpRequest(headers)) return response.end("warm");
         const seen = { method: method!, url: url!, headers, body: Buffer.concat(chunks), trailers };
         this.requests.push(seen);
         handler(seen, response, request);

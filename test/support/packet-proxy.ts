@@ -20,6 +20,7 @@ export interface PacketProxyOptions {
   adminPort?: number;
   /** Top-level keys of the configuration file; they win. */
   config?: Record<string, unknown>;
+  env?: Record<string, string>;
 }
 
 /** The counters of the packet engine at one moment. */
@@ -56,6 +57,11 @@ export class PacketCounters {
     return this.#samples.sum("longsplice_connections_active");
   }
 
+  /** Also those that wait for another request. */
+  get backendConnections(): number {
+    return this.#samples.sum("longsplice_backend_connections");
+  }
+
   get activeLinks(): number {
     return this.#samples.sum("longsplice_links_active");
   }
@@ -84,6 +90,8 @@ export class PacketProxy {
   readonly #space: Namespace;
   readonly #adminPort: number;
   readonly #child: ChildProcess;
+  /** What it wrote on stdout, by lines. */
+  readonly lines: string[] = [];
 
   private constructor(space: Namespace, options: PacketProxyOptions) {
     this.#space = space;
@@ -94,6 +102,7 @@ export class PacketProxy {
     writeFileSync(file, stringify(this.#configuration(options)));
     this.#child = spawn("ip", ["netns", "exec", space.name, process.execPath, BIN, "run", "-c", file], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...options.env },
     });
     onTestFinished(() => void this.#child.kill("SIGKILL"));
   }
@@ -101,13 +110,14 @@ export class PacketProxy {
   static async start(space: Namespace, options: PacketProxyOptions): Promise<PacketProxy> {
     const proxy = new PacketProxy(space, options);
     const lines = createInterface({ input: proxy.#child.stdout! });
-    let seen = "";
     const ready = new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
-        seen = `${seen}${line}\n`.slice(-4_000);
+        proxy.lines.push(line);
         if (line.includes('"msg":"ready"')) resolve();
       });
-      proxy.#child.once("close", (code) => reject(new Error(`the proxy ended with ${code}\n${seen}`)));
+      proxy.#child.once("close", (code) =>
+        reject(new Error(`the proxy ended with ${code}\n${proxy.lines.slice(-40).join("\n")}`)),
+      );
     });
     await within(ready, 15_000, "the proxy's start");
     return proxy;

@@ -52,6 +52,8 @@ export interface RunOptions extends TopologyOptions {
   server?: ClientOptions;
   /** Top-level keys of the proxy's configuration file. */
   config?: Record<string, unknown>;
+  /** Clients make their requests outright, instead of within a tunnel. */
+  plain?: true;
   /** Instead of the address that fits the family. */
   listen?: string;
   /** Runs when the hosts are there, before anything is started on them. */
@@ -120,6 +122,7 @@ export class PacketRun {
     readonly topology: Topology,
     readonly proxy: PacketProxy,
     readonly servers: readonly PeerServer[],
+    readonly plain: boolean,
   ) {}
 
   static async start(placement: Placement, family: Family, options: RunOptions = {}): Promise<PacketRun> {
@@ -132,12 +135,13 @@ export class PacketRun {
       backends: topology.backends.map((host) => withPort(host, BACKEND_PORT)),
       config: options.config ?? {},
     });
-    return new PacketRun(topology, proxy, servers);
+    return new PacketRun(topology, proxy, servers, options.plain ?? false);
   }
 
   /** Connections through the proxy with these requests. */
   fetchAll(targets: readonly Target[], options: ClientOptions = {}): Promise<ClientReport[]> {
-    return runClient(this.topology.client, [this.topology.target, 8080], targets, options);
+    const all = this.plain ? { tunnel: 0, ...options } : options;
+    return runClient(this.topology.client, [this.topology.target, 8080], targets, all);
   }
 
   /** One connection through the proxy with these requests. */

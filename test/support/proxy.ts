@@ -7,10 +7,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
-import type { EngineName } from "./engines.js";
+import { type EngineName, engineFlags } from "./engines.js";
 import { type ResponseMessage, readResponse } from "./message.js";
 import { Samples } from "./prometheus.js";
 import { eventually, within } from "./wait.js";
+import { WARM_UP_TARGET, warmsUp, warmUp } from "./warm-up.js";
 import { type Bytes, Wire } from "./wire.js";
 
 /** LONGSPLICE_BIN points the whole suite at another build, for instance an installed one. */
@@ -28,6 +29,8 @@ export interface ProxyOptions {
   config?: Record<string, unknown>;
   /** Only command-line flags, no configuration file. */
   flags?: readonly string[];
+  /** Where clients of an engine that links make their first requests; false for tests in which these would count. */
+  warmUp?: { target?: string; host?: string } | false;
 }
 
 export type LogLine = Record<string, unknown> & { msg?: string };
@@ -116,9 +119,18 @@ export class RunningProxy {
 
   /** A client connection that lasts until `disconnect` or the end of the proxy. */
   async connect(): Promise<Wire> {
-    const wire = await Wire.connect(this.port);
+    const wire = await this.#connectWarm();
     this.#clients.push(wire);
     return wire;
+  }
+
+  async #connectWarm(): Promise<Wire> {
+    const { engine, warmUp: where = {} } = this.#options;
+    const wire = await Wire.connect(this.port);
+    if (!warmsUp(engine) || where === false) return wire;
+    if (await warmUp(wire, where.target ?? WARM_UP_TARGET, where.host ?? "test.example")) return wire;
+    wire.reset();
+    return Wire.connect(this.port);
   }
 
   /** Resets the connections of all clients, also of those that still wait for something. */
@@ -127,9 +139,16 @@ export class RunningProxy {
     this.#clients = [];
   }
 
+  /** A client connection on which nothing was sent yet, whatever the engine. */
+  async connectCold(): Promise<Wire> {
+    const wire = await Wire.connect(this.port);
+    this.#clients.push(wire);
+    return wire;
+  }
+
   /** Sends a request on a connection of its own and reads the response. */
-  async exchange(bytes: Bytes, method = "GET"): Promise<ResponseMessage> {
-    const wire = await this.connect();
+  async exchange(bytes: Bytes, method = "GET", connect = this.connect): Promise<ResponseMessage> {
+    const wire = await connect.call(this);
     await wire.send(bytes);
     return readResponse(wire, method);
   }
@@ -189,7 +208,7 @@ export class RunningProxy {
 
   #arguments(): string[] {
     const { engine, flags } = this.#options;
-    const chosen = engine ? ["--engine", engine] : [];
+    const chosen = engine ? engineFlags(engine) : [];
     if (flags) return [...flags, ...chosen];
     writeFileSync(this.configFile, stringify(this.#complete(this.#options.config ?? {})));
     return ["-c", this.configFile, ...chosen];
@@ -207,6 +226,7 @@ export class RunningProxy {
       workers: 1,
       // Small bodies find what is wrong at their ends, and most of the suite's are small.
       ...(engine === "pipe" ? { pipeFrom: 1 } : {}),
+      ...(engine === "sockmap" ? { sockmapFrom: 1 } : {}),
       ...topology,
       ...config,
       timeouts: { drain: "1s", ...(config.timeouts as object | undefined) },

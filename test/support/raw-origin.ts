@@ -4,6 +4,7 @@
 import net from "node:net";
 import { type RequestMessage, readRequest } from "./message.js";
 import { delay, eventually } from "./wait.js";
+import { isWarmUp, WARM_UP_ANSWER } from "./warm-up.js";
 import { type Bytes, Wire } from "./wire.js";
 
 /** What the origin does with one connection; `index` counts the connections since the last `reset`. */
@@ -13,6 +14,8 @@ export class RawOrigin {
   /** The requests that `answer` read completely, in the order of their arrival. */
   requests: RequestMessage[] = [];
   connections: Wire[] = [];
+  /** Those on which nothing but warm-ups came yet. */
+  #unused = new Set<Wire>();
   #failures: unknown[] = [];
   #script: OriginScript = () => undefined;
   #isResetting = false;
@@ -85,10 +88,11 @@ export class RawOrigin {
     const failures = this.#failures;
     this.#isResetting = true;
     this.#script = () => undefined;
-    await Promise.all(this.connections.map(closeGently));
+    await Promise.all([...this.connections, ...this.#unused].map(closeGently));
     // Those that came meanwhile had no script to wait for.
-    for (const wire of this.connections) wire.destroy();
+    for (const wire of [...this.connections, ...this.#unused]) wire.destroy();
     this.connections = [];
+    this.#unused.clear();
     this.requests = [];
     this.#failures = [];
     this.#isResetting = false;
@@ -100,12 +104,23 @@ export class RawOrigin {
     const server = this.#server;
     if (!server?.listening) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const wire of this.connections) wire.destroy();
+    for (const wire of [...this.connections, ...this.#unused]) wire.destroy();
     await closed;
   }
 
+  /** A connection begins with its first packet that is not a warm-up. */
   #accept(socket: net.Socket): void {
-    const wire = new Wire(socket);
+    const wire: Wire = new Wire(socket, (packet) => {
+      const hidden = isWarmUp(packet);
+      if (hidden) socket.write(WARM_UP_ANSWER);
+      else if (this.#unused.delete(wire)) this.#begin(wire);
+      return hidden;
+    });
+    this.#unused.add(wire);
+    socket.once("close", () => this.#unused.delete(wire));
+  }
+
+  #begin(wire: Wire): void {
     const index = this.connections.push(wire) - 1;
     Promise.resolve(this.#script(wire, index)).catch((error: unknown) => {
       // A script that is still reading when its test is over is not a failure.

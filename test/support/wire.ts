@@ -35,10 +35,12 @@ export class Wire {
   #end: WireEnd | undefined;
   #wake: (() => void)[] = [];
 
-  constructor(socket: net.Socket) {
+  /** `hides` gets each packet as it arrives, and says whether nobody else shall hear of it. */
+  constructor(socket: net.Socket, hides?: (chunk: Buffer) => boolean) {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
+      if (hides?.(chunk)) return;
       this.#record.push(chunk);
       this.#unread.push(chunk);
       this.#unreadLength += chunk.length;
@@ -81,6 +83,7 @@ export class Wire {
   /** Forgets the record of what arrived, so that long-lived connections do not hold gigabytes. */
   forget(): void {
     this.#record = [];
+    this.#receivedLength = 0;
   }
 
   /** Writes; resolves when the kernel took all of it. Never rejects: a broken connection shows in the reads. */

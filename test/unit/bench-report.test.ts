@@ -234,10 +234,12 @@ test("packets are counted by event and fallbacks by reason, each from one readin
 
 test("a round counts for the packet engine only if that did the work", () => {
   expect(splicingFailure({ spliced: 100, resets: 3 }, 100, 8)).toBeNull();
-  expect(splicingFailure({ spliced: 99 }, 100, 8)).toContain("only 99 packets");
-  expect(splicingFailure({}, 100, 8)).toContain("only 0 packets");
-  expect(splicingFailure({}, 100, 8, true)).toBeNull();
-  expect(splicingFailure({ "fallback: mss": 2 }, 100, 8, true)).toBe("2 x fallback: mss");
+  expect(splicingFailure({ spliced: 99 }, 100, 8)).toContain("only 99 x spliced");
+  expect(splicingFailure({}, 100, 8)).toContain("only 0 x spliced");
+  expect(splicingFailure({}, 100, 8, null)).toBeNull();
+  expect(splicingFailure({ "fallback: mss": 2 }, 100, 8, null)).toBe("2 x fallback: mss");
+  expect(splicingFailure({ spliced: 200, judged: 90 }, 100, 8, "judged")).toBeNull();
+  expect(splicingFailure({ spliced: 200, judged: 89 }, 100, 8, "judged")).toContain("only 89 x judged");
   expect(splicingFailure({ spliced: 200, bad_peer: 1 }, 100, 8)).toBe("1 x bad_peer");
   expect(splicingFailure({ spliced: 200, "fallback: mss": 2 }, 100, 8)).toBe("2 x fallback: mss");
 });

@@ -45,7 +45,7 @@ test("an argument for all cells replaces the connections of each", () => {
 test("without root nothing of the packet engine is planned", () => {
   const [root, user] = [parsePlan([], true), parsePlan([], false)];
   expect(root.targets).toEqual(["direct", "splice", "longsplice", "haproxy", "nginx"]);
-  expect(root.scenarios).toEqual(expect.arrayContaining(["links", "link-setup"]));
+  expect(root.scenarios).toEqual(expect.arrayContaining(["links", "link-setup", "modes"]));
   expect(user.targets).toEqual(["direct", "longsplice", "haproxy", "nginx"]);
   expect(user.scenarios).toEqual(["workers", "idle", "decision", "accesslog", "pipe"]);
 });

@@ -82,28 +82,33 @@ describe("check", () => {
     expect(stdout).toContain("\n  response: 1m\n");
   });
 
-  test("--plan says how each route is carried", async () => {
-    const routes =
-      "routes: [{ pool: web, match: { host: a.com, path: /x }, forward: exchange }, { pool: web }]";
-    expect(await run("check", "-c", fileWith(lines({ routes })), "--plan")).toBe(0);
+  const plan = [
+    "routes:",
+    "  - { pool: web, match: { host: a.com, path: /x }, forward: exchange }",
+    "  - { pool: web, match: { path: /y }, setRequestHeaders: { x: y } }",
+    "  - { pool: web }",
+  ].join("\n");
+
+  test("--plan says how each route is carried, and what keeps it from a cheaper mode", async () => {
+    const engines = [{ name: "packet", usable: true }];
+    system = { ...system, probe: async () => ({ ...report, engines }) };
+    expect(await run("check", "-c", fileWith(lines({ routes: plan })), "--plan")).toBe(0);
     expect(stdout).toBe(
-      "#  ROUTE    POOL  FORWARD   ENGINE  WHY\n" +
-        "0  a.com/x  web   exchange  copy    as configured\n" +
-        "1  *        web   exchange  copy    auto: every request is seen\n",
+      "#  ROUTE    POOL  FORWARD     ENGINE  WHY NOT FOR LESS\n" +
+        "0  a.com/x  web   exchange    packet  forward: exchange is configured\n" +
+        "1  /y       web   request     packet  it sets request headers\n" +
+        "2  *        web   connection  packet  nothing is cheaper\n",
     );
   });
 
-  test("--plan names the engine that was asked for, and what it does not carry", async () => {
-    const routes = "routes: [{ pool: web, match: { path: /x }, forward: connection }, { pool: web }]";
-    expect(await run("check", "-c", fileWith(lines({ routes, more: "engine: packet" })), "--plan")).toBe(0);
-    expect(stdout).toBe(
-      "#  ROUTE  POOL  FORWARD     ENGINE  WHY\n" +
-        "0  /x     web   connection  packet  as configured\n" +
-        "1  *      web   exchange    packet  heads and short bodies are copied\n",
-    );
+  test("--plan names the engine that is there, or was asked for", async () => {
+    expect(await run("check", "-c", fileWith(lines({ routes: plan })), "--plan")).toBe(0);
+    expect(stdout).toContain("2  *        web   exchange  copy    packet: no BPF\n");
     stdout = "";
-    expect(await run("check", "-c", fileWith(lines({ routes })), "--plan")).toBe(0);
-    expect(stdout).toContain("0  /x     web   exchange  copy    connection needs engine: packet\n");
+    expect(await run("check", "-c", fileWith(lines({ routes: plan, more: "engine: pipe" })), "--plan")).toBe(
+      0,
+    );
+    expect(stdout).toContain("2  *        web   exchange  pipe    engine: pipe is configured\n");
   });
 
   test("takes either --print or --plan, and needs a file", async () => {

@@ -10,16 +10,6 @@ const more = (text: string, entries = "") =>
 describe("refused with line and column is", () => {
   test.each([
     [
-      "an engine that is not built",
-      more("engine: sockmap"),
-      "4:9: engine: the engine sockmap is not in this version, expected auto, copy, pipe or packet [LS_CONFIG_NOT_BUILT]",
-    ],
-    [
-      "a forward mode that is not built",
-      route("forward: request"),
-      "2:32: routes[0].forward: this version does not forward by request; expected auto, exchange or connection [LS_CONFIG_NOT_BUILT]",
-    ],
-    [
       "response headers that a route by connection never sees",
       route("forward: connection, setResponseHeaders: { x: y }, removeResponseHeaders: via"),
       "2:44: routes[0].setResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]\n" +
@@ -29,6 +19,11 @@ describe("refused with line and column is", () => {
       "response headers where the mode of all routes is connection",
       more("forward: connection", "removeResponseHeaders: [via]"),
       "2:23: routes[0].removeResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
+    ],
+    [
+      "response headers where the mode is request",
+      more("forward: request", "removeResponseHeaders: [via]"),
+      "2:23: routes[0].removeResponseHeaders: the route forwards by request, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
     ],
     [
       "an interface name that the kernel does not take",
@@ -85,23 +80,39 @@ describe("a warning names the place of", () => {
     return warnings.map((warning) => formatWarning(warning).replace(/^.*\//, ""));
   };
   const byConnection = "routes: [{ pool: web, forward: connection }]";
-  const onlyPacket = "warning: only engine: packet forwards by connection, so this stands for exchange";
+  const onlyPacket =
+    "warning: only engine: packet or auto forwards by connection, so this stands for exchange";
 
   test("a route by connection without the engine for it", async () => {
-    expect(await printed(lines({ routes: byConnection }))).toEqual([`longsplice.yaml:2:32: ${onlyPacket}`]);
+    expect(await printed(lines({ routes: byConnection, more: "engine: pipe" }))).toEqual([
+      `longsplice.yaml:2:32: ${onlyPacket}`,
+    ]);
     const two = "routes: [{ pool: web, match: { path: /a } }, { pool: web }]";
     expect(await printed(lines({ routes: two, more: "engine: copy\nforward: connection" }))).toEqual([
       `longsplice.yaml:5:10: ${onlyPacket}`,
     ]);
-    expect(await printed(lines({ routes: byConnection, more: "engine: packet" }))).toEqual([]);
+    for (const more of ["engine: packet", "engine: auto", ""]) {
+      expect(await printed(lines({ routes: byConnection, more }))).toEqual([]);
+    }
   });
 
-  test("what changes the first request of a connection only", async () => {
-    const routes =
-      "routes: [{ pool: web, forward: connection, setRequestHeaders: { x: y }, removeRequestHeaders: [] }]";
-    expect(await printed(lines({ routes, more: "engine: packet\nforwarded: {}" }))).toEqual([
-      `longsplice.yaml:2:44: warning: the route forwards by connection, so only the first request of a connection is changed`,
-      `longsplice.yaml:5:1: warning: where a route forwards by connection, requests behind the first reach the backend with the headers that the client sent`,
+  test("nothing where a route asks for a cheaper mode than it can have: the planner says so", async () => {
+    const routes = "routes: [{ pool: web, forward: connection, setRequestHeaders: { x: y } }]";
+    expect(await printed(lines({ routes, more: "engine: packet\nforwarded: {}" }))).toEqual([]);
+  });
+
+  test("an interface that the packet engine would not find", async () => {
+    const missing = (name: string) =>
+      `warning: there is no interface "${name}" on this machine, only lo, eth0`;
+    const several = lines({ more: "engine: packet\ninterfaces: [lo, eth1, wlan0]" });
+    expect(await printed(several)).toEqual([
+      `longsplice.yaml:5:18: ${missing("eth1")}`,
+      `longsplice.yaml:5:24: ${missing("wlan0")}`,
     ]);
+    const one = lines({ more: "engine: packet\ninterfaces: eth1" });
+    expect(await printed(one)).toEqual([`longsplice.yaml:5:13: ${missing("eth1")}`]);
+    for (const fine of ["engine: packet\ninterfaces: auto", "engine: packet", "interfaces: eth1"]) {
+      expect(await printed(lines({ more: fine }))).toEqual([]);
+    }
   });
 });

@@ -327,7 +327,7 @@ describe.each([
 test("all problems are printed at once, in the order of the file", async () => {
   const text = lines({
     listeners: "listeners:\n  - adress: :80\n  - address: x",
-    routes: "routes:\n  - pool: wbe\n    forward: request",
+    routes: "routes:\n  - pool: wbe\n    forward: requests",
     more: "workers: 0\nworkers: none",
   });
   const places = (await problemsOf(text)).map((line) =>
@@ -337,7 +337,7 @@ test("all problems are printed at once, in the order of the file", async () => {
     "2:5 LS_CONFIG_UNKNOWN_KEY",
     "3:14 LS_CONFIG_ADDRESS",
     "5:11 LS_CONFIG_UNKNOWN_POOL",
-    "6:14 LS_CONFIG_NOT_BUILT",
+    "6:14 LS_CONFIG_VALUE",
     "9:1 LS_CONFIG_DUPLICATE_KEY",
     "9:10 LS_CONFIG_TYPE",
   ]);

@@ -13,10 +13,11 @@ import {
   loadConfig,
 } from "../../src/config/index.js";
 
-/** The real policies; of the data plane's regular expressions only this: an opening parenthesis alone is none. */
+/** The real policies, two interfaces, and one fact of regular expressions: an opening parenthesis alone is none. */
 export const deps: ConfigDeps = {
   loadPolicies,
   regexError: (pattern) => (pattern === "(" ? "missing )" : null),
+  interfaces: () => ["lo", "eth0"],
 };
 
 /** The lines of a small valid file, each replaceable: listeners in line 1, routes in 2, pools in 3, the rest behind. */

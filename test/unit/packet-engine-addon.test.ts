@@ -12,13 +12,17 @@ const asked = vi.fn();
 
 beforeEach(() => {
   asked.mockReset();
-  const addon: Pick<NativeAddon, "openPacketEngine" | "probePacketEngine" | "probePipeEngine"> = {
+  const addon: Pick<
+    NativeAddon,
+    "openPacketEngine" | "probePacketEngine" | "probePipeEngine" | "probeSockmapEngine"
+  > = {
     openPacketEngine: (options) => {
       asked(options);
       return result;
     },
     probePacketEngine: () => result,
     probePipeEngine: () => null,
+    probeSockmapEngine: () => ({ status: "usable" }),
   };
   vi.mocked(loadAddon).mockReturnValue(addon as NativeAddon);
 });

@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { NativeStats, PacketInterfaces } from "../../src/dataplane/index.js";
-import { planRoute } from "../../src/dataplane/planner.js";
+import { planRoute, type RouteFacts } from "../../src/dataplane/planner.js";
+import { LongspliceError } from "../../src/errors/index.js";
 import { compileRoute } from "../../src/routing/index.js";
 import { nameCounters } from "../../src/server/counters.js";
 import { Names } from "../../src/server/names.js";
@@ -29,18 +30,38 @@ describe("the packet engine of the process", () => {
     vi.useRealTimers();
   });
 
-  test("is opened for all workers where the configuration names it, and nowhere else", () => {
-    for (const engine of ["auto", "copy"] as const) {
-      expect(PacketEngine.open({ ...config, engine }, logger, calls)).toBeNull();
+  const open = () => {
+    const engine = PacketEngine.open(config, logger, calls);
+    if (typeof engine === "string") throw new Error(engine);
+    return engine;
+  };
+
+  test("is opened for all workers where the configuration names it", () => {
+    for (const engine of ["copy", "pipe"] as const) {
+      expect(PacketEngine.open({ ...config, engine }, logger, calls)).toBe(`engine: ${engine} is configured`);
     }
     expect(calls.open).not.toHaveBeenCalled();
-    void PacketEngine.open(config, logger, calls)!.close();
+    void open().close();
     expect(vi.mocked(calls.open).mock.calls).toEqual([[{ interfaces: ["lo", "eth0"], workers: 3 }]]);
     expect(logged).toMatchObject([{ msg: "packet engine attached", hooks: "tcx", interfaces: ["lo"] }]);
   });
 
+  test("is opened for auto where it can be used, and only then", () => {
+    expect(PacketEngine.open({ ...config, engine: "auto" }, logger, calls)).toBeInstanceOf(PacketEngine);
+    logged = [];
+    const refusing = {
+      ...calls,
+      open: () => {
+        throw new LongspliceError("LS_ENGINE_UNAVAILABLE", "packet: not permitted", { remedy: "Be root." });
+      },
+    };
+    expect(PacketEngine.open({ ...config, engine: "auto" }, logger, refusing)).toMatch(/not permitted/);
+    expect(logged).toMatchObject([{ level: 30, remedy: "Be root." }]);
+    expect(() => PacketEngine.open(config, logger, refusing)).toThrow(/not permitted/);
+  });
+
   test("looks for interfaces every second, and says what changed and what went wrong, once", () => {
-    const engine = PacketEngine.open(config, logger, calls)!;
+    const engine = open();
     logged = [];
     vi.advanceTimersByTime(2000);
     expect(calls.refresh).toHaveBeenCalledTimes(2);
@@ -55,7 +76,7 @@ describe("the packet engine of the process", () => {
   });
 
   test("is closed once, and then has no timer and no counters", async () => {
-    const engine = PacketEngine.open(config, logger, calls)!;
+    const engine = open();
     expect(engine.counters()).toEqual({ spliced: 4 });
     const closed = [engine.close(), engine.close()];
     // The last words of sockets that were parked have to be translated, too.
@@ -71,36 +92,56 @@ describe("the packet engine of the process", () => {
 });
 
 describe("the planner", () => {
+  const plain: RouteFacts = {
+    engine: "auto",
+    forward: "auto",
+    setsRequestHeaders: false,
+    changesResponses: false,
+    matchesBeyondKernel: false,
+    forwarded: false,
+    choosesBy: "load",
+    countsPlaces: false,
+    proxyHeader: false,
+  };
+
   test.each([
-    ["packet", "connection", "connection", "packet"],
-    ["packet", "auto", "exchange", "packet"],
-    ["packet", "exchange", "exchange", "packet"],
-    ["auto", "connection", "exchange", "copy"],
-    ["copy", "connection", "exchange", "copy"],
-    ["auto", "auto", "exchange", "copy"],
-    ["pipe", "auto", "exchange", "pipe"],
-    ["pipe", "connection", "exchange", "pipe"],
-  ])("takes for engine %s and forward %s: %s by %s", (engine, forward, ...taken) => {
-    const planned = planRoute({ engine, forward });
-    expect([planned.forward, planned.engine]).toEqual(taken);
+    [{}, "connection", "packet", /nothing is cheaper/],
+    [{ engine: "packet" }, "connection", "packet", /nothing is cheaper/],
+    [{ choosesBy: "target" }, "connection", "packet", /nothing is cheaper/],
+    [{ forward: "exchange" }, "exchange", "packet", /configured/],
+    [{ forward: "request" }, "request", "packet", /configured/],
+    [{ setsRequestHeaders: true }, "request", "packet", /request headers/],
+    [{ forward: "connection", setsRequestHeaders: true }, "request", "packet", /request headers/],
+    [{ matchesBeyondKernel: true }, "request", "packet", /regular expression/],
+    [{ forwarded: true }, "request", "packet", /forwarded/],
+    [{ countsPlaces: true }, "exchange", "packet", /maxConnections/],
+    [{ choosesBy: "request" }, "request", "packet", /policy/],
+    [{ changesResponses: true, forwarded: true }, "exchange", "packet", /response headers/],
+    [{ proxyHeader: true }, "exchange", "packet", /PROXY/],
+    [{ engine: "copy" }, "exchange", "copy", /engine: copy/],
+    [{ engine: "copy", forward: "connection" }, "exchange", "copy", /engine: copy/],
+    [{ engine: "pipe" }, "exchange", "pipe", /engine: pipe/],
+    [{ packetObstacle: "packet: not permitted" }, "exchange", "copy", /not permitted/],
+  ] as const)("takes for %j: %s by %s", (facts, forward, engine, why) => {
+    const planned = planRoute({ ...plain, ...facts });
+    expect([planned.forward, planned.engine]).toEqual([forward, engine]);
+    expect(planned.why).toMatch(why);
   });
 });
 
-test.each([
-  ["connection", true],
-  ["exchange", false],
-  ["auto", false],
-] as const)("a route that forwards by %s asks native code for links: %s", (forward, asked) => {
-  const none = {
-    setRequestHeaders: [],
-    removeRequestHeaders: [],
-    setResponseHeaders: [],
-    removeResponseHeaders: [],
-  };
-  const route = { match: {}, pool: "web", label: "*", forward, ...none };
-  const compiled = compileRoute(route, { poolIndex: () => 0, routeId: () => 0 });
-  expect(compiled.forwardConnection).toBe(asked);
-});
+test.each(["exchange", "request", "connection"] as const)(
+  "native code is told to forward by %s",
+  (forward) => {
+    const none = {
+      setRequestHeaders: [],
+      removeRequestHeaders: [],
+      setResponseHeaders: [],
+      removeResponseHeaders: [],
+    };
+    const route = { match: {}, pool: "web", label: "*", ...none };
+    expect(compileRoute(route, { poolIndex: () => 0, routeId: () => 0, forward }).forward).toBe(forward);
+  },
+);
 
 test("a worker's links and fallbacks get the names that metrics have", () => {
   const histogram = { bounds: [1], counts: [0, 0], sum: 0 };
@@ -111,10 +152,12 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     copyBytesUpstream: 2,
     pipeBytesDownstream: 11,
     pipeBytesUpstream: 12,
+    sockmapBytesDownstream: 14,
+    sockmapBytesUpstream: 15,
     packetBytesDownstream: 3,
     packetBytesUpstream: 4,
     packetFallbacks: { mss: 5 },
-    pipeFallbacks: { pool: 13 },
+    bodyFallbacks: { pool: 13 },
     links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
     records: { free: 12, ended: 13 },
     retries: 0,
@@ -122,12 +165,14 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     requestSeconds: histogram,
     decisionSeconds: histogram,
   };
-  const named = nameCounters(stats, [], new Names());
+  const named = nameCounters(stats, [], new Names(), "pipe");
   expect(named.bytes).toEqual([
     { engine: "copy", direction: "downstream", count: 1 },
     { engine: "copy", direction: "upstream", count: 2 },
     { engine: "pipe", direction: "downstream", count: 11 },
     { engine: "pipe", direction: "upstream", count: 12 },
+    { engine: "sockmap", direction: "downstream", count: 14 },
+    { engine: "sockmap", direction: "upstream", count: 15 },
     { engine: "packet", direction: "downstream", count: 3 },
     { engine: "packet", direction: "upstream", count: 4 },
   ]);

@@ -10,9 +10,10 @@ vi.mock("../../src/dataplane/native.js", () => ({ loadAddon: vi.fn() }));
 let obstacle: PipeObstacle | null;
 
 beforeEach(() => {
-  const addon: Pick<NativeAddon, "probePacketEngine" | "probePipeEngine"> = {
+  const addon: Pick<NativeAddon, "probePacketEngine" | "probePipeEngine" | "probeSockmapEngine"> = {
     probePacketEngine: () => ({ status: "not-built", detail: "no clang" }),
     probePipeEngine: () => obstacle,
+    probeSockmapEngine: () => ({ status: "usable" }),
   };
   vi.mocked(loadAddon).mockReturnValue(addon as NativeAddon);
 });

@@ -21,15 +21,18 @@ enum ls_flags {
   LS_TIMESTAMPS = 1,  // the connection negotiated RFC 7323 timestamps
   LS_CLIENT = 2,      // the remote end is the client; who changes the state of a link begins with this record
   LS_BUDGET = 4,      // `budget_end` counts
+  LS_JUDGED = 8,      // requests and responses are judged one by one: `judge`
+  LS_UNSEEN = 16,  // on the client's record: user space has yet to look for bytes that slipped into a queue
 };
 
 // What became of the remote end's direction of the connection.
 enum ls_ends {
-  LS_FIN = 1,    // the remote end sent FIN; `fin_end` is behind it
-  LS_RESET = 2,  // the remote end sent RST
-  LS_OVER = 4,   // the link has ended, and its event was sent; or the socket is closed
-  LS_SPENT = 8,  // all bytes of the budget were acknowledged, and the event was sent
-  LS_HELD = 16,  // the RST did not go on: the other end would not believe it, or is not to hear of it
+  LS_FIN = 1,         // the remote end sent FIN; `fin_end` is behind it
+  LS_RESET = 2,       // the remote end sent RST
+  LS_OVER = 4,        // the link has ended, and its event was sent; or the socket is closed
+  LS_SPENT = 8,       // all bytes of the budget were acknowledged, and the event was sent
+  LS_HELD = 16,       // the RST did not go on: the other end would not believe it, or is not to hear of it
+  LS_PIPELINES = 32,  // the client did not wait for a response before it sent its next request
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.
@@ -64,7 +67,8 @@ struct ls_record {
 
   struct ls_key key;
   __u32 budget_end;  // real number: what the remote end sends from here on returns to user space
-  __u32 spare[6];
+  __u32 judge;       // index of the link's verdicts when LS_JUDGED
+  __u32 spare[5];
 
   // Written by the programs, for packets that arrive from the remote end.
   __u32 seq_next;     // real: behind the last byte seen
@@ -76,8 +80,7 @@ struct ls_record {
   __u32 last_tsval;  // highest TSval that was sent to the remote end
   __u32 ends;        // enum ls_ends
   __u32 fin_end;     // real
-  __u32 status;      // HTTP status of the first response, when the remote end is a backend
-  __u64 status_ns;   // CLOCK_MONOTONIC
+  __u32 spare_2[3];
   __u64 packets;
   __u64 bytes;  // TCP payload
 };
@@ -87,12 +90,115 @@ enum ls_event_kind {
   LS_EVENT_RESET = 2,
   LS_EVENT_SPENT = 3,  // the budget of this record went past, and the other end has acknowledged all of it
   LS_EVENT_LATE = 4,  // the remote end went on beyond its budget after the other end had closed its direction
+  LS_EVENT_PASSED = 5,  // struct ls_passed
+  LS_EVENT_CLOSED = 6,  // judged: the backend ended its direction before its response was complete
 };
 
 struct ls_event {
   __u32 record;
   __u32 kind;
 };
+
+// ---- Verdicts: whether the next request may pass on its link (docs/verdicts.md) ------------------------------------
+
+#define LS_HEAD_BYTES 2048  // room for a head; a power of two, so that a mask keeps an offset inside
+#define LS_HEAD_MAX 1984    // longest head that is judged; what is read in words stays inside
+#define LS_TARGET_MAX 255
+#define LS_HOST_BYTES 64
+#define LS_PATH_BYTES 56       // longest path of a route that is mirrored
+#define LS_RETURNS 0xffffffff  // in place of a route: user space decides
+
+// How far the exchange on a link is.
+enum ls_exchange_state {
+  LS_IDLE = 0,        // the last response is complete, or there was none
+  LS_WAITING = 1,     // a request has passed
+  LS_RESPONDING = 2,  // ... and the head of its response
+};
+
+// What the log is to know of requests; how much of the head an event carries.
+enum ls_detail { LS_DETAIL_NONE = 0, LS_DETAIL_TARGET = 1, LS_DETAIL_HEAD = 2 };
+
+// A request that passed and was answered. Followed by `text` bytes of its head.
+struct ls_passed {
+  __u32 record;      // the client's
+  __u32 kind;        // LS_EVENT_PASSED
+  __u64 started_ns;  // CLOCK_MONOTONIC
+  __u64 responded_ns;
+  __u64 ended_ns;
+  __u32 body;   // bytes of the response's body
+  __u32 route;  // LS_RETURNS: that with which user space made the link
+  __u16 status;
+  __u16 text;
+  __u32 link;  // its number
+};
+
+// A path of the route table, for hosts of one class: of those that begin a path at a boundary, the longest says where
+// it leads.
+struct ls_path_key {
+  __u32 table;
+  __u32 host_class;
+  char text[LS_PATH_BYTES];
+};
+struct ls_path {
+  __u32 route[2];  // of GET and HEAD
+  __u32 pool[2];
+  __u32 placed;  // bit per method: the backend depends on the target
+};
+
+// The backend that a target was sent to, where the policy always sends it to the same.
+struct ls_place_key {
+  __u32 version;
+  __u32 route;
+  __u64 target;  // ls_hash of host and target
+};
+
+// Header fields that are not left to pass unexamined are found by the ls_hash of their lowercase name.
+struct ls_rules {
+  __u32 version;  // changes with everything that a verdict depends on; 0 while it is being changed
+  __u32 table;    // of ls_path_key
+  __u32 head_bytes;
+  __u32 fields;
+  __u32 detail;
+  __u32 spare;
+  __u64 seed;      // of the hashes of names
+  __u64 names[4];  // a bit for each: most fields need no look-up
+};
+
+// The verdicts of one link.
+struct ls_judge {
+  // Written by user space when the link is made.
+  __u32 version;  // of the rules under which it was made
+  __u32 host_class;
+  __u32 pool;
+  __u32 backend;
+  __u64 depths;  // bit per length of a path that the host's class has
+  __u64 host_hash;
+  char host[LS_HOST_BYTES];  // the Host field of its first request, filled up with zeros
+  __u32 host_length;
+
+  // Written by the programs.
+  __u32 busy;           // somebody judges a request
+  __u32 state;          // enum ls_exchange_state
+  __u32 request_begin;  // real numbers of the client
+  __u32 request_end;
+  __u32 response_begin;  // real numbers of the backend
+  __u32 response_end;
+  __u32 body_begin;
+  __u32 head_method;  // 1: HEAD
+  __u32 target_length;
+  __u64 lengths;  // of the path: bit per number of bytes behind which a segment ends or begins
+  struct ls_path_key path;
+  struct ls_place_key place;
+  struct ls_passed passed;
+  char head[LS_HEAD_BYTES];
+  __u64 zero;  // read along with the last bytes of the head; see `blur` in head.bpf.h
+};
+
+// Of 8 bytes at a time, keyed, so that nobody outside can make two that are the same.
+static inline __attribute__((always_inline)) __u64 ls_mix(__u64 hash, __u64 word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+  return hash ^ (hash >> 29);
+}
 
 // Every way out of the programs is counted. X(name, "what happened")
 #define LS_COUNTERS(X)                                                                    \
@@ -109,6 +215,16 @@ struct ls_event {
   X(resumed, "links that returned to the stacks at a packet")                             \
   X(last_acks, "acknowledgements of such a packet, sent on without it")                   \
   X(not_quiet, "packets for user space that have to come again: something is under way")  \
+  X(judged, "requests that passed by a verdict")                                          \
+  X(returned, "requests that user space has to see")                                      \
+  X(unread_responses, "responses that user space has to read")                            \
+  X(early_requests, "requests that came before the last response was complete")           \
+  X(repeated, "requests that were sent again and passed again")                           \
+  X(probes, "repetitions of which only the acknowledgement went on")                      \
+  X(unjudged, "segments that no verdict covers, dropped")                                 \
+  X(damaged, "segments to be judged that have a wrong checksum, dropped")                 \
+  X(unexpected, "segments of a backend that belong to no response yet, dropped")          \
+  X(lost_requests, "requests that found the ring full: the log misses them")              \
   X(reused, "new connections between addresses of an ended link")                         \
   X(finished, "links that ended with FIN")                                                \
   X(resets, "links that ended with RST")                                                  \
@@ -136,6 +252,10 @@ LS_ASSERT(sizeof(struct ls_record) == 192, "ls_record");
 LS_ASSERT(__builtin_offsetof(struct ls_record, key) == 64, "the first line is what a link reads");
 LS_ASSERT(__builtin_offsetof(struct ls_record, seq_next) == 128, "the third line is what packets write");
 LS_ASSERT(sizeof(struct ls_event) == 8, "ls_event");
+LS_ASSERT(sizeof(struct ls_passed) == 48, "ls_passed");
+LS_ASSERT(__builtin_offsetof(struct ls_judge, head) == __builtin_offsetof(struct ls_judge, passed) + 48,
+          "ls_passed is followed by the head");
+LS_ASSERT(sizeof(struct ls_path_key) == 64, "ls_path_key");
 #undef LS_ASSERT
 
 #endif

@@ -63,7 +63,9 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
     count(LS_COUNT_resuming);
     return DROP;
   }
-  if (!quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
+  // What slipped into the queue of a stack, and was sent again past it, would be counted twice.
+  const int unseen = *(const volatile __u8*)&client->flags & LS_UNSEEN;
+  if (unseen || !quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
     // A backend that answers before it has the whole request is to be heard: the client has to pause.
     if (r == backend && (client->flags & LS_BUDGET) && before(client->seq_next, client->budget_end))
       client->budget_end = client->seq_next;

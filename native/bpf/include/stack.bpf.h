@@ -45,15 +45,16 @@ static __always_inline int completed_by_card(struct __sk_buff* skb, __u32 check)
   return bpf_skb_load_bytes(skb, check, &value, 2) == 0 && value == 0;
 }
 
-// Cuts off the payload. The checksum is made anew: that of the whole segment says nothing about its header.
-static __always_inline int cut_to_header(struct __sk_buff* skb, const struct packet* p) {
+// Cuts off all but the first `keep` bytes of the payload, whose sum is `sum`. The checksum is made anew: that of the
+// whole segment says nothing about a part of it.
+static __always_inline int cut_to(struct __sk_buff* skb, const struct packet* p, __u32 keep, __u64 payload) {
   __u8 header[64] = {};
   __u32 length = p->headers - p->l4;
   const __u32 check_at = p->l4 + __builtin_offsetof(struct tcphdr, check);
-  if (bpf_skb_change_tail(skb, p->headers, 0) < 0) return 0;
+  if (bpf_skb_change_tail(skb, p->headers + keep, 0) < 0) return 0;
   __u64 sum = 0;
   if (p->family == LS_AF_INET) {
-    __be16 before_cut, now = bpf_htons((__u16)(p->headers - LS_L2));
+    __be16 before_cut, now = bpf_htons((__u16)(p->headers + keep - LS_L2));
     if (bpf_skb_load_bytes(skb, LS_L2 + __builtin_offsetof(struct iphdr, tot_len), &before_cut, 2) < 0)
       return 0;
     if (bpf_l3_csum_replace(skb, LS_L2 + __builtin_offsetof(struct iphdr, check), before_cut, now, 2) < 0)
@@ -61,12 +62,12 @@ static __always_inline int cut_to_header(struct __sk_buff* skb, const struct pac
     if (bpf_skb_store_bytes(skb, LS_L2 + __builtin_offsetof(struct iphdr, tot_len), &now, 2, 0) < 0) return 0;
     sum = (__u64)p->source[3] + p->target[3];
   } else {
-    const __be16 now = bpf_htons((__u16)length);
+    const __be16 now = bpf_htons((__u16)(length + keep));
     if (bpf_skb_store_bytes(skb, LS_L2 + __builtin_offsetof(struct ipv6hdr, payload_len), &now, 2, 0) < 0)
       return 0;
     for (int i = 0; i < 4; i++) sum += (__u64)p->source[i] + p->target[i];
   }
-  sum += bpf_htonl(length) + (__u64)bpf_htonl(IPPROTO_TCP);
+  sum += bpf_htonl(length + keep) + (__u64)bpf_htonl(IPPROTO_TCP);
   if (completed_by_card(skb, check_at)) {
     const __u16 pseudo = fold_to_16(sum);
     return bpf_skb_store_bytes(skb, check_at, &pseudo, 2, 0) == 0;
@@ -75,10 +76,15 @@ static __always_inline int cut_to_header(struct __sk_buff* skb, const struct pac
   asm volatile("%0 &= 63" : "+r"(length));
   if (length < sizeof(struct tcphdr) || bpf_skb_load_bytes(skb, p->l4, header, length) < 0) return 0;
   header[16] = header[17] = 0;
+  sum += payload;
   const __be32* words = (const __be32*)header;
   for (int i = 0; i < 15; i++) sum += words[i];
   const __u16 check = (__u16)~fold_to_16(sum);
   return bpf_skb_store_bytes(skb, check_at, &check, 2, 0) == 0;
+}
+
+static __always_inline int cut_to_header(struct __sk_buff* skb, const struct packet* p) {
+  return cut_to(skb, p, 0, 0);
 }
 
 // Split acknowledgement: the stack of a parked socket learns what the remote end has of the stack's own data, and

@@ -36,6 +36,59 @@ struct {
   __type(value, __u64);
 } counters SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ls_judge);
+} judges SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ls_rules);
+} rule_set SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, struct ls_path_key);
+  __type(value, struct ls_path);
+} paths SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct ls_place_key);
+  __type(value, __u32);
+} places SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, __u64);
+  __type(value, __u32);
+} names SEC(".maps");
+
+// Bytes of a packet, while they are being looked at.
+struct bytes {
+  char text[LS_HEAD_BYTES];
+  __u64 zero;
+  __u32 sized;
+  __u8 header[64];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bytes);
+} scratch SEC(".maps");
+
 struct ring {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 65536);
@@ -54,6 +107,15 @@ struct {
 const volatile __u16 translated = 1;  // let it pass
 const volatile __u16 stack_copy = 2;  // what remains for the parked socket's stack is its header
 
+// What is allowed in a target that passes: 1 in path and query, 2 in the query only.
+static const __u8 target_bytes[256] SEC(".rodata.bytes") = {
+    ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1, ['0' ... '9'] = 1, ['-'] = 1,         ['.'] = 1, ['_'] = 1,
+    ['~'] = 1,         ['!'] = 1,         ['$'] = 1,         ['&' ... ','] = 1, ['/'] = 1, [':'] = 1,
+    [';'] = 1,         ['='] = 1,         ['@'] = 1,         ['%'] = 2,         ['?'] = 2,
+};
+// n bytes of ones and then zeros, at place 63 - n.
+static const __u8 path_mask[64 + LS_PATH_BYTES] SEC(".rodata.bytes") = {[0 ... 62] = 0xff};
+
 static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record* peer, int on_loopback) {
   // From lo to lo the packet has a route already, and one that leads to the other end as well as to this.
   if (on_loopback && peer->ifindex == LS_LOOPBACK) return NEXT;
@@ -70,7 +132,29 @@ static __always_inline void tell(const struct ls_record* r, __u32 index, __u32 k
   const __u32 worker = r->worker;
   void* ring = bpf_map_lookup_elem(&rings, &worker);
   struct ls_event event = {.record = index, .kind = kind};
-  if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), 0) < 0) count(LS_COUNT_lost_events);
+  // The reader may not have caught up with what came without a call before it.
+  if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), BPF_RB_FORCE_WAKEUP) < 0)
+    count(LS_COUNT_lost_events);
+}
+
+// Requests that have passed are read many at a time: the reader looks by itself, and is called when much waits.
+static __always_inline void tell_passed(const struct ls_record* r, struct ls_judge* j) {
+  const __u32 worker = r->worker;
+  const __u32 zero = 0;
+  void* ring = bpf_map_lookup_elem(&rings, &worker);
+  const struct ls_rules* rules = bpf_map_lookup_elem(&rule_set, &zero);
+  if (!ring || !rules) return;
+  __u32 text = 0;
+  if (rules->detail == LS_DETAIL_TARGET) text = j->head_method + 4 + j->target_length;
+  if (rules->detail == LS_DETAIL_HEAD) text = j->request_end - j->request_begin;
+  if (j->passed.route == LS_RETURNS) text = 0;
+  if (text > LS_HEAD_MAX) text = LS_HEAD_MAX;
+  asm volatile("%0 &= 2047" : "+r"(text));
+  j->passed.text = text;
+  const __u64 much = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4;
+  const __u64 call =
+      bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > much ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  if (bpf_ringbuf_output(ring, &j->passed, sizeof(j->passed) + text, call) < 0) count(LS_COUNT_lost_requests);
 }
 
 static __always_inline __u32 phase_of(const struct ls_record* r) { return *(const volatile __u32*)&r->phase; }

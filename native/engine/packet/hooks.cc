@@ -37,7 +37,11 @@ bool to_keep(const Interface& interface, const Selection& selection) {
 std::string objection(const std::string& name, const std::vector<Interface>& interfaces) {
   const auto found = std::find_if(interfaces.begin(), interfaces.end(),
                                   [&name](const Interface& interface) { return interface.name == name; });
-  if (found == interfaces.end()) return "there is no interface " + name;
+  if (found == interfaces.end()) {
+    std::string text = "there is no interface " + name + ", only";
+    for (const Interface& interface : interfaces) text += ' ' + interface.name;
+    return text;
+  }
   return has_frames(*found) ? "" : name + " is not an Ethernet interface";
 }
 

@@ -4,11 +4,17 @@
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
+
+#include "../../bpf/include/abi.h"
 
 // The compiled programs (native/bpf/embed.cjs).
 extern "C" {
@@ -21,21 +27,43 @@ namespace {
 
 // Two for each link, those of ended links included while their addresses may still be answered for.
 constexpr uint32_t kRecords = 128 * 1024;
-constexpr uint32_t kRingBytes = 64 * 1024;
+// Requests that passed wait here until the worker looks, or is called because a quarter is full.
+constexpr uint32_t kRingBytes = 1024 * 1024;
+// One for each link that forwards by `connection`: as many as there are descriptors for, within reason.
+constexpr uint32_t kLeastJudges = 1024;
+constexpr uint32_t kMostJudges = 16 * 1024;
+// Of route tables, while one takes the place of another; and of targets that policies have placed.
+constexpr uint32_t kPaths = 64 * 1024;
+constexpr uint32_t kNames = 4096;
+constexpr uint32_t kPlaces = 64 * 1024;
 constexpr size_t kLogShown = 2000;
 
 // What libbpf says goes into the result, not to stderr.
 thread_local std::string* messages = nullptr;
 int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG || messages == nullptr) return 0;
-  char line[1024];
-  vsnprintf(line, sizeof line, format, arguments);
-  *messages += line;
+  // The verifier's log comes as one message, and says at its end what is wrong.
+  char* text = nullptr;
+  if (vasprintf(&text, format, arguments) < 0) return 0;
+  *messages += text;
+  free(text);
   return 0;
 }
 
 std::string last_of(const std::string& text) {
   return text.size() <= kLogShown ? text : "..." + text.substr(text.size() - kLogShown);
+}
+
+uint32_t links_by_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kLeastJudges;
+  return static_cast<uint32_t>(std::clamp<rlim_t>(limit.rlim_cur / 2, kLeastJudges, kMostJudges));
+}
+
+template <typename T>
+T* map_memory(int map, size_t count) {
+  void* memory = mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<T*>(memory);
 }
 
 std::string errno_text(const char* what) { return std::string(what) + ": " + strerror(errno); }
@@ -75,6 +103,14 @@ std::string Kernel::open(uint32_t workers) {
   bpf_map__set_max_entries(sockets, kRecords);
   bpf_map__set_max_entries(records, kRecords);
   bpf_map__set_max_entries(rings, workers);
+  judge_count_ = links_by_descriptors();
+  const auto set_entries = [this](const char* name, uint32_t entries) {
+    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_, name), entries);
+  };
+  set_entries("judges", judge_count_);
+  set_entries("paths", kPaths);
+  set_entries("names", kNames);
+  set_entries("places", kPlaces);
 
   // Two processes must not take each other's packets for their own; 0 is what packets have that nobody touched.
   uint16_t tags[2] = {};
@@ -83,7 +119,7 @@ std::string Kernel::open(uint32_t workers) {
   }
   bpf_map* constants = nullptr;
   bpf_object__for_each_map(constants, object_) {
-    if (strstr(bpf_map__name(constants), ".rodata") == nullptr) continue;
+    if (!std::string_view(bpf_map__name(constants)).ends_with(".rodata")) continue;
     size_t length = 0;
     const auto* initial = static_cast<const char*>(bpf_map__initial_value(constants, &length));
     std::string value(initial, length);
@@ -100,16 +136,28 @@ std::string Kernel::open(uint32_t workers) {
     rings_.push_back(ring);
     if (bpf_map_update_elem(bpf_map__fd(rings), &worker, &ring, BPF_ANY) != 0) return errno_text("a ring");
   }
-  const size_t bytes = size_t{kRecords} * sizeof(ls_record);
-  void* shared = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(records), 0);
-  if (shared == MAP_FAILED) return errno_text("mapping the records");
-  records_ = static_cast<ls_record*>(shared);
+  return map_shared();
+}
+
+std::string Kernel::map_shared() {
+  const auto map = [this](const char* name) { return bpf_object__find_map_fd_by_name(object_, name); };
   record_count_ = kRecords;
+  records_ = map_memory<ls_record>(map("records"), record_count_);
+  judges_ = map_memory<ls_judge>(map("judges"), judge_count_);
+  rules_ = map_memory<ls_rules>(map("rule_set"), 1);
+  if (records_ == nullptr || judges_ == nullptr || rules_ == nullptr)
+    return errno_text("mapping the records");
+  paths_ = map("paths");
+  names_ = map("names");
+  places_ = map("places");
+  if (getrandom(&rules_->seed, sizeof rules_->seed, 0) < 0) return errno_text("getrandom");
   return "";
 }
 
 Kernel::~Kernel() {
   if (records_ != nullptr) munmap(records_, size_t{record_count_} * sizeof(ls_record));
+  if (judges_ != nullptr) munmap(judges_, size_t{judge_count_} * sizeof(ls_judge));
+  if (rules_ != nullptr) munmap(rules_, sizeof(ls_rules));
   for (const int ring : rings_) close(ring);
   bpf_object__close(object_);
 }

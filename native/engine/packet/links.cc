@@ -65,8 +65,11 @@ bool both_acknowledged(const ls_record& a, const ls_record& b) {
 // What became of a link that is over.
 Splicer::End end_of(const ls_record& client, const ls_record& backend) {
   if ((backend.ends & LS_RESET) != 0)
-    return (backend.flags & LS_BUDGET) != 0 ? Splicer::End::refused : Splicer::End::reset;
+    return (backend.flags & LS_JUDGED) != 0   ? Splicer::End::closed
+           : (backend.flags & LS_BUDGET) != 0 ? Splicer::End::refused
+                                              : Splicer::End::reset;
   if ((client.ends & LS_RESET) != 0) return Splicer::End::reset;
+  if ((backend.flags & LS_JUDGED) != 0) return Splicer::End::closed;
   return (client.ends & backend.ends & LS_FIN) != 0 ? Splicer::End::finished : Splicer::End::late;
 }
 
@@ -81,12 +84,12 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   record.peer = peer;
   record.link_rcv = record.seq_next = real_rcv(record);
   record.local_acked = load(record.ack_seen) - record.adv_out;
-  record.flags = static_cast<uint8_t>(budget ? record.flags | LS_BUDGET : record.flags & ~LS_BUDGET);
+  record.flags =
+      static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
   record.budget_end = first + budget.value_or(0);
   // Nobody waits for the arrival of nothing.
   record.ends = budget == 0u ? LS_SPENT : 0;
-  record.status = 0;
-  record.status_ns = record.packets = record.bytes = 0;
+  record.packets = record.bytes = 0;
 }
 
 }  // namespace
@@ -98,6 +101,7 @@ struct Links::Ring {
 
 struct Links::Candidate {
   const Socket& socket;
+  const bool accepted;
   uint32_t unread = 0;
   bool known = false;  // has a record
   Parked parked{};
@@ -111,9 +115,16 @@ Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uin
       sockets_(kernel_, worker),
       ring_(std::make_unique<Ring>()) {
   const auto on_sample = [](void* self, void* data, size_t) {
-    static_cast<Links*>(self)->on_event(*static_cast<const ls_event*>(data));
+    const auto& event = *static_cast<const ls_event*>(data);
+    if (event.kind == LS_EVENT_PASSED) {
+      static_cast<Links*>(self)->on_passed(*static_cast<const ls_passed*>(data));
+    } else {
+      static_cast<Links*>(self)->on_event(event);
+    }
     return 0;
   };
+  const uint32_t share = kernel_->judge_count() / kernel_->workers();
+  for (uint32_t i = 0; i < share; i++) free_judges_.push_back(worker * share + i);
   ring_->buffer = ring_buffer__new(fd(), on_sample, this, nullptr);
 }
 
@@ -139,7 +150,7 @@ const char* Links::examine(Candidate& candidate) {
     return routes_->objection(parked->fit.interface);
   }
   SocketFacts& facts = candidate.facts;
-  if (!read_facts(candidate.socket.fd, facts))
+  if (!read_facts(candidate.socket.fd, {candidate.accepted, candidate.socket.sent != 0}, facts))
     return facts.local.family() == AF_UNIX ? "unix_socket" : "socket";
   if (!facts.established) return "half_closed";
   candidate.parked.fit = fit_of(facts, routes_->interface_to(facts.local, facts.remote));
@@ -191,6 +202,8 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
   b.delta_seq = real_snd(c) - link.backend.begin;
   c.delta_ack = -b.delta_seq;
   b.delta_ack = -c.delta_seq;
+  if (terms.client_budget) c.flags |= LS_UNSEEN;
+  if (terms.verdict) instruct(link, *terms.verdict);
   // One number for the link, that neither record has had.
   const uint32_t number = std::max(c.phase >> 2, b.phase >> 2) + 1;
   store(b.phase, number << 2 | LS_LINKED);
@@ -199,12 +212,14 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
 
 const char* Links::join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                         LinkId& id) {
-  Candidate c{.socket = client};
-  Candidate b{.socket = backend};
+  Candidate c{.socket = client, .accepted = true};
+  Candidate b{.socket = backend, .accepted = false};
   if (const char* reason = examine(c)) return reason;
   if (const char* reason = examine(b)) return reason;
-  if (!c.known && redirected(client.fd)) return "nat";
+  if (!c.known && redirected(client.fd, c.facts.local)) return "nat";
   if (!b.known && routes_->leads_to_engine(b.parked.fit.interface, b.facts.remote)) return "chained";
+  // Nobody would judge it.
+  if (terms.verdict && (c.unread != 0 || b.unread != 0)) return "early_data";
   // What a backend says before it was asked answers nothing that passed.
   if (!b.known && backend.sent == 0 && b.unread != 0) return "early_data";
   if (const char* reason = misfit(c.parked.fit, b.parked.fit)) return reason;
@@ -213,7 +228,15 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);
   Link& link = links_[index];
-  link = {&owner, half_of(c, terms.client_budget), half_of(b, terms.backend_budget), 0, 0, now_ms_, false};
+  link = {.owner = &owner,
+          .client = half_of(c, terms.client_budget),
+          .backend = half_of(b, terms.backend_budget),
+          .active_ms = now_ms_,
+          .judge = {}};
+  if (terms.verdict && !take_judge(link)) {
+    link.owner = nullptr;
+    return "verdicts";
+  }
   relate(c, b, link, terms);
   link.uploaded = record(link.client).seq_next;
   active_++;
@@ -233,22 +256,27 @@ void Links::relay(Half& from, const Half& to, uint32_t bytes) {
   store(source.local_acked, source.local_snd - 1);
 }
 
+void Links::looked(LinkId id) {
+  __atomic_fetch_and(&record(at(id).client).flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
+}
+
 void Links::relay_to_backend(LinkId id, uint32_t bytes) { relay(at(id).client, at(id).backend, bytes); }
 
 void Links::relay_to_client(LinkId id, uint32_t bytes) { relay(at(id).backend, at(id).client, bytes); }
 
+// A packet that was dropped in the moment of returning may have left its number in `seq_next`.
+uint32_t Links::reached(LinkId id, const ls_record& r) const {
+  return resumed(id) ? r.local_rcv + r.adv_in : load(r.seq_next);
+}
+
 Splicer::Totals Links::totals(LinkId id) const {
   const ls_record& client = record(at(id).client);
   const ls_record& backend = record(at(id).backend);
-  // A packet that was dropped in the moment of returning may have left its number in `seq_next`.
-  const auto sent = [&](const ls_record& r) { return resumed(id) ? real_rcv(r) : load(r.seq_next); };
   return {
       .to_client = backend.bytes,
       .to_backend = client.bytes,
-      .from_backend = sent(backend) - at(id).backend.begin,
-      .from_client = sent(client) - at(id).client.begin,
-      .status_ns = backend.status_ns,
-      .status = backend.status,
+      .from_backend = reached(id, backend) - at(id).backend.begin,
+      .from_client = reached(id, client) - at(id).client.begin,
   };
 }
 
@@ -260,6 +288,7 @@ bool Links::quiet(LinkId id) const {
 
 void Links::leave_link(Link& link) {
   link.owner = nullptr;
+  if (link.judge) free_judges_.push_back(*link.judge);
   active_--;
 }
 
@@ -326,6 +355,40 @@ void Links::keep_early_answer(Link& link) {
   b.local_acked = b.local_snd - 1;
 }
 
+// The client had sent more behind its request, and not all of it was in the queue when the link was made.
+void Links::keep_early_request(LinkId id, uint32_t bytes) {
+  Link& link = at(id);
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  if (!hold(c, b)) return;
+  c.local_rcv += bytes;
+  c.link_rcv += bytes;
+  c.seq_next += bytes;
+  c.delta_seq -= bytes;
+  b.delta_ack += bytes;
+  c.local_acked = c.local_snd - 1;
+  link.client.begin += bytes;
+  ls_judge& j = judge(link);
+  j.request_begin += bytes;
+  j.request_end += bytes;
+  j.version = 0;
+  let_go(c, b, LS_LINKED);
+}
+
+bool Links::await_quiet(LinkId id) {
+  ls_record& c = record(at(id).client);
+  ls_record& b = record(at(id).backend);
+  if (!hold(c, b)) return false;
+  const bool waits = !everything_acknowledged(b, c);
+  if (waits && !spent(b)) {
+    b.budget_end = b.seq_next;
+    b.flags |= LS_BUDGET;
+    store(b.ends, b.ends & ~uint32_t{LS_SPENT});
+  }
+  let_go(c, b, LS_LINKED);
+  return waits;
+}
+
 void Links::pause_client(LinkId id) {
   ls_record& c = record(at(id).client);
   ls_record& b = record(at(id).backend);
@@ -339,7 +402,10 @@ void Links::pause_client(LinkId id) {
 // full barrier in between: the kernel may see the old position while libbpf sees no more, and with an edge-triggered
 // poller the ring would stay unread for good.
 void Links::handle_events() {
+  // Who is told of an event may ask whether there are more.
+  if (std::exchange(handling_events_, true)) return;
   while (ring_buffer__consume(ring_->buffer) > 0) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  handling_events_ = false;
 }
 
 void Links::on_event(const ls_event& event) {
@@ -356,11 +422,12 @@ void Links::on_event(const ls_event& event) {
   }
 }
 
-void Links::sweep(uint64_t now_ms, uint64_t idle_ms) {
+void Links::sweep(uint64_t now_ms, const Patience& patience) {
   now_ms_ = now_ms;
+  handle_events();
   sockets_.sweep(now_ms);
   for (size_t i = 0; i < links_.size(); i++) {
-    if (links_[i].owner != nullptr) sweep(links_[i], idle_ms);
+    if (links_[i].owner != nullptr) sweep(links_[i], patience_with(links_[i], patience));
   }
 }
 
@@ -386,6 +453,8 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
   // What follows is for ends whose event was lost.
   if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(c, b));
+  } else if (link.judge) {
+    if (now_ms_ - link.active_ms >= idle_ms) link.owner->link_ended(End::idle);
   } else if ((spent(c) && c.budget_end != link.client.begin) ||
              (spent(b) && b.budget_end != link.backend.begin)) {
     link.owner->budget_spent();

@@ -2,7 +2,9 @@
 // packets past them.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "../splicer.h"
@@ -34,13 +36,20 @@ class Links final : public Splicer {
   ~Links() override;
 
   void serve(const SocketAddress& listener) override { routes_->serve(listener); }
+  void publish(const VerdictTable& table) override;
+  void place(uint32_t route, std::string_view host, std::string_view target, uint32_t backend) override;
   uint32_t upstream_mss(int client) override;
   uint32_t path_mss(const SocketAddress& backend) override;
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
   bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const override;
+  void looked(LinkId id) override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
+  Standing standing(LinkId id) const override;
+  void recall(LinkId id) override;
+  bool await_quiet(LinkId id) override;
+  void keep_early_request(LinkId id, uint32_t bytes) override;
   Totals totals(LinkId id) const override;
   bool release(LinkId id) override;
   void cut(LinkId id) override;
@@ -52,7 +61,7 @@ class Links final : public Splicer {
   void forget(int fd) override { sockets_.forget(fd); }
   int fd() const override { return kernel_->ring(worker_); }
   void handle_events() override;
-  void sweep(uint64_t now_ms, uint64_t idle_ms) override;
+  void sweep(uint64_t now_ms, const Patience& patience) override;
   bool busy() const override { return active_ > 0 || sockets_.lingering() > 0; }
   uint32_t active() const override { return active_; }
   uint32_t free_records() const override { return sockets_.free(); }
@@ -75,6 +84,7 @@ class Links final : public Splicer {
     uint32_t uploaded = 0;  // the client's
     uint64_t active_ms = 0;
     bool swept = false;  // before that the time is that of an earlier sweep
+    std::optional<uint32_t> judge;
   };
   struct Candidate;
   struct Ring;
@@ -86,11 +96,18 @@ class Links final : public Splicer {
   bool park(Candidate& candidate);
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
+  uint32_t reached(LinkId id, const ls_record& r) const;
   void relay(Half& from, const Half& to, uint32_t bytes);
   void keep_early_answer(Link& link);
   void leave_link(Link& link);
+  ls_judge& judge(const Link& link) const { return kernel_->judges()[*link.judge]; }
+  bool take_judge(Link& link);
+  Standing::Exchange exchange_on(LinkId id) const;
+  void instruct(const Link& link, const Verdict& verdict);
   void on_event(const ls_event& event);
+  void on_passed(const ls_passed& passed);
   void sweep(Link& link, uint64_t idle_ms);
+  uint64_t patience_with(const Link& link, const Patience& patience) const;
   bool progressed(const Link& link, uint32_t numbers, uint64_t idle_ms) const;
 
   std::shared_ptr<Kernel> kernel_;
@@ -99,8 +116,12 @@ class Links final : public Splicer {
   ParkedSockets sockets_;
   std::unique_ptr<Ring> ring_;
   std::vector<Link> links_;  // by client record, counted from the worker's first
+  std::deque<uint32_t> free_judges_;
+  std::vector<uint64_t> depths_;  // of the table that was published, as `version_`
+  uint32_t version_ = 0;
   uint32_t active_ = 0;
   uint64_t now_ms_ = 0;
+  bool handling_events_ = false;
 };
 
 }  // namespace longsplice::packet

@@ -119,7 +119,8 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
 void ParkedSockets::forget(int fd) {
   const Parked* parked = find(fd);
   if (parked == nullptr) return;
-  reset_on_close(fd, false);
+  // One that is linked to its end is closed in repair mode, which asks for nothing.
+  if ((record(parked->record).phase & LS_STATE) != LS_LINKED) reset_on_close(fd, false);
   // New connections between these addresses are not this socket's any more.
   __atomic_fetch_or(&record(parked->record).ends, LS_OVER, __ATOMIC_SEQ_CST);
   closed_.push_back({parked->record, now_ms_});

@@ -53,12 +53,15 @@ bool read_received(int fd, SocketFacts& facts) {
 }
 
 // In repair mode the kernel tells its numbers. It does not stop the socket meanwhile, so this must be short.
-bool read_numbers(int fd, SocketFacts& facts) {
+bool read_numbers(int fd, Known known, SocketFacts& facts) {
   if (!set(fd, TCP_REPAIR, 1)) return false;
+  facts.unacked = 0;
   const bool read = set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) && get(fd, TCP_QUEUE_SEQ, facts.snd) &&
-                    queued(fd, SIOCOUTQ, facts.unacked) && set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) &&
-                    read_received(fd, facts) && get(fd, TCP_MAXSEG, facts.mss_clamp);
+                    (!known.has_sent || queued(fd, SIOCOUTQ, facts.unacked)) &&
+                    set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) && read_received(fd, facts) &&
+                    get(fd, TCP_MAXSEG, facts.mss_clamp);
   const bool left = set(fd, TCP_REPAIR, kRepairOffNoProbe);
+  if (!known.accepted) return read && left;
   // Leaving repair mode takes away the reuse flag, and a listener could not bind the address any more.
   const int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -85,12 +88,12 @@ bool read_unacked(int fd, uint32_t& bytes) { return queued(fd, SIOCOUTQ, bytes);
 
 bool read_unread(int fd, uint32_t& bytes) { return queued(fd, SIOCINQ, bytes); }
 
-bool read_facts(int fd, SocketFacts& facts) {
+bool read_facts(int fd, Known known, SocketFacts& facts) {
   facts.local = SocketAddress::local_of(fd);
   facts.remote = SocketAddress::peer_of(fd);
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return false;
-  if (!read_numbers(fd, facts)) return false;
+  if (!read_numbers(fd, known, facts)) return false;
   facts.established = info.tcpi_state == kEstablished;
   facts.options = info.tcpi_options;
   facts.remote_wscale = info.tcpi_snd_wscale;
@@ -137,7 +140,9 @@ bool is_v4(const SocketAddress& address) {
 
 uint32_t headers_of(const SocketAddress& address) { return is_v4(address) ? 40 : 60; }
 
-bool redirected(int fd) { return SocketAddress::original_destination_of(fd).has_value(); }
+bool redirected(int fd, const SocketAddress& local) {
+  return SocketAddress::original_destination_of(fd, local).has_value();
+}
 
 ls_key key_of(const SocketAddress& local, const SocketAddress& remote) {
   ls_key key{};

@@ -31,8 +31,13 @@ struct SocketFacts {
   bool established;
 };
 
+// What the owner of a socket knows. Each question to the kernel is a system call, and a link asks dozens.
+struct Known {
+  bool accepted;  // by a listener, so it shares its address with that
+  bool has_sent;
+};
 // False (with errno) when the kernel does not tell; `local` is set in any case. The socket is left as it was.
-bool read_facts(int fd, SocketFacts& facts);
+bool read_facts(int fd, Known known, SocketFacts& facts);
 // How much can be under way to a socket, and from it.
 struct Room {
   uint32_t unread;     // bytes
@@ -56,7 +61,7 @@ uint32_t headers_of(const SocketAddress& address);
 // An IPv6 socket has IPv4 packets when its addresses are mapped.
 bool is_v4(const SocketAddress& address);
 // A packet filter changed where the client wanted to go: what the socket calls its address is not in the packets.
-bool redirected(int fd);
+bool redirected(int fd, const SocketAddress& local);
 
 ls_key key_of(const SocketAddress& local, const SocketAddress& remote);
 

@@ -19,11 +19,16 @@ using peer::to_number;
 
 // What the server does with a request, the last letter of its target.
 enum class Answer : char {
-  keep = 'k',         // a response
-  finish = 'f',       // a response, and FIN behind it
-  reset_after = 'r',  // a part of a response, and RST behind it
-  reset_early = 'x',  // RST instead of a response
-  reset_body = 'm',   // RST in the middle of the request's body
+  keep = 'k',           // a response
+  finish = 'f',         // a response, and FIN behind it
+  reset_after = 'r',    // a part of a response, and RST behind it
+  reset_early = 'x',    // RST instead of a response
+  reset_body = 'm',     // RST in the middle of the request's body
+  reset_idle = 'i',     // a response, and RST behind it
+  finish_early = 'e',   // FIN instead of a response
+  finish_within = 'w',  // a part of a response, and FIN behind it
+  chunked = 'c',        // a response in chunks
+  never = 'n',          // nothing
 };
 
 class Poll {
@@ -118,6 +123,15 @@ inline size_t length_in(std::string_view head) {
   if (at == std::string_view::npos) return 0;
   const size_t from = at + kName.size();
   return to_number(head.substr(from, head.find('\r', from) - from), "length");
+}
+
+// How long the message is whose head, with its empty line, is so long; 0 if more has to come to tell.
+inline size_t length_of(std::string_view text, size_t head) {
+  static constexpr std::string_view kLast = "0\r\n\r\n";
+  if (text.substr(0, head).find("\r\ntransfer-encoding: ") == text.npos)
+    return head + length_in(text.substr(0, head));
+  const size_t last = text.find(kLast, head);
+  return last == text.npos ? 0 : last + kLast.size();
 }
 
 inline std::string message(std::string_view start, size_t length) {

@@ -27,26 +27,50 @@ enum class Leave {
 
 struct Fate {
   const char* name;
-  unsigned requests;
+  // A letter for each: `t` opens a tunnel, in which those behind it are; `p` is a POST, `g` a GET, `o` a GET that leads to
+  // another pool, `c` one that is answered in chunks.
+  std::string_view requests;
   size_t up;  // bytes of the last request's body
   size_t down;
   Answer answer;  // to the last request
   Leave leave;
   peer::End end;  // what the client sees in the end; `complete`: it ended the connection by RST
+  std::string_view status = "200";  // of the last response
 };
 
+// So many bytes are asked for by `o`.
+constexpr size_t kElsewhere = 1'001;
+
 constexpr Fate kFates[] = {
-    {"client-fin", 1, 0, 1'000, Answer::keep, Leave::fin, End::fin},
-    {"server-fin", 1, 0, 1'000, Answer::finish, Leave::wait, End::fin},
-    {"both-fin", 2, 0, 1'000, Answer::finish, Leave::half, End::fin},
-    {"half-close", 2, 20'000, 20'000, Answer::finish, Leave::half, End::fin},
-    {"client-rst", 1, 0, 1'000, Answer::keep, Leave::rst_after, End::complete},
-    {"client-rst-in-response", 1, 0, 150'000, Answer::keep, Leave::rst_within, End::complete},
-    {"client-rst-any-time", 2, 50'000, 50'000, Answer::keep, Leave::rst_any, End::complete},
-    {"server-rst", 2, 0, 50'000, Answer::reset_after, Leave::wait, End::reset},
-    {"server-rst-early", 1, 0, 0, Answer::reset_early, Leave::wait, End::reset},
-    {"server-rst-in-request", 1, 150'000, 0, Answer::reset_body, Leave::wait, End::reset},
-    {"idle", 1, 0, 1'000, Answer::keep, Leave::wait, End::reset},
+    {"client-fin", "tp", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"server-fin", "tp", 0, 1'000, Answer::finish, Leave::wait, End::fin},
+    {"both-fin", "tpp", 0, 1'000, Answer::finish, Leave::half, End::fin},
+    {"half-close", "tpp", 20'000, 20'000, Answer::finish, Leave::half, End::fin},
+    {"client-rst", "tp", 0, 1'000, Answer::keep, Leave::rst_after, End::complete},
+    {"client-rst-in-response", "tp", 0, 150'000, Answer::keep, Leave::rst_within, End::complete},
+    {"client-rst-any-time", "tpp", 50'000, 50'000, Answer::keep, Leave::rst_any, End::complete},
+    {"server-rst", "tpp", 0, 50'000, Answer::reset_after, Leave::wait, End::reset},
+    {"server-rst-early", "tp", 0, 0, Answer::reset_early, Leave::wait, End::reset},
+    {"server-rst-in-request", "tp", 150'000, 0, Answer::reset_body, Leave::wait, End::reset},
+    {"idle", "tp", 0, 1'000, Answer::keep, Leave::wait, End::reset},
+
+    {"judged-series", "gggggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-post", "gggpggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-elsewhere", "gggoggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-chunked", "gggcggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-long", "ggg", 0, 150'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-tunnel", "gggtp", 0, 1'000, Answer::keep, Leave::fin, End::fin},
+    {"judged-fin-waiting", "ggg", 0, 1'000, Answer::keep, Leave::half, End::fin},
+    {"judged-rst", "ggg", 0, 1'000, Answer::keep, Leave::rst_after, End::complete},
+    {"judged-rst-waiting", "ggg", 0, 1'000, Answer::never, Leave::rst_any, End::complete},
+    {"judged-rst-in-response", "ggg", 0, 150'000, Answer::keep, Leave::rst_within, End::complete},
+    {"judged-rst-any-time", "gggggg", 0, 10'000, Answer::keep, Leave::rst_any, End::complete},
+    {"judged-server-fin", "ggg", 0, 1'000, Answer::finish, Leave::fin, End::fin},
+    {"judged-server-fin-early", "ggg", 0, 1'000, Answer::finish_early, Leave::fin, End::fin, "502"},
+    {"judged-server-fin-in-response", "ggg", 0, 50'000, Answer::finish_within, Leave::wait, End::reset},
+    {"judged-server-rst", "ggg", 0, 1'000, Answer::reset_idle, Leave::fin, End::fin},
+    {"judged-server-rst-early", "ggg", 0, 1'000, Answer::reset_early, Leave::fin, End::fin, "502"},
+    {"judged-server-rst-in-response", "ggg", 0, 50'000, Answer::reset_after, Leave::wait, End::reset},
 };
 
 class ClientSide {
@@ -77,18 +101,29 @@ class ClientSide {
   const char* complaint() const {
     if (fate_.leave == Leave::rst_any) return wrong_ ? "response" : nullptr;
     if (wrong_) return "response";
+    // Who has not acknowledged the response in that moment is told.
+    if (fate_.answer == Answer::reset_idle && end_ == End::reset) return nullptr;
     if (end_ != fate_.end) return name_of(end_);
     const bool expects_all = fate_.end == End::fin || fate_.leave == Leave::rst_after;
-    return expects_all && responses_ < fate_.requests ? "too few responses" : nullptr;
+    return expects_all && responses_ < fate_.requests.size() ? "too few responses" : nullptr;
   }
 
  private:
+  bool at_last() const { return requests_ == fate_.requests.size(); }
+
   void send_request() {
-    const bool last = ++requests_ == fate_.requests;
-    const std::string target = "/" + std::to_string(fate_.down) + "/" +
-                               static_cast<char>(last ? fate_.answer : Answer::keep) + " HTTP/1.1";
-    socket_.queue(message("POST " + target + "\r\nhost: test.example", last ? fate_.up : 0));
-    if (last && fate_.leave == Leave::half) socket_.finish_behind();
+    const char kind = fate_.requests[requests_++];
+    if (kind == 't') return socket_.queue(peer::kOpensTunnel);
+    const Answer answer = at_last() ? fate_.answer : kind == 'c' ? Answer::chunked : Answer::keep;
+    const std::string target = "/" + std::to_string(kind == 'o' ? kElsewhere : fate_.down) + "/" +
+                               static_cast<char>(answer) + " HTTP/1.1";
+    const std::string host = "\r\nhost: test.example";
+    if (kind == 'p') {
+      socket_.queue(message("POST " + target + host, at_last() ? fate_.up : 0));
+    } else {
+      socket_.queue("GET " + target + host + "\r\n\r\n");
+    }
+    if (at_last() && fate_.leave == Leave::half) socket_.finish_behind();
   }
 
   void take(std::string_view bytes) {
@@ -96,14 +131,17 @@ class ClientSide {
     for (;;) {
       const size_t end = input_.find("\r\n\r\n");
       if (end == std::string::npos) return;
-      if (input_.rfind("HTTP/1.1 200 ", 0) != 0) wrong_ = true;
-      if (wrong_ || fate_.leave == Leave::rst_within) {
+      const bool opens = fate_.requests[requests_ - 1] == 't';
+      const std::string_view status = opens ? "101" : at_last() ? fate_.status : "200";
+      if (input_.rfind("HTTP/1.1 " + std::string(status) + " ", 0) != 0) wrong_ = true;
+      if (wrong_ || (at_last() && fate_.leave == Leave::rst_within)) {
         end_ = reset();
         return;
       }
-      const size_t total = end + 4 + length_in(std::string_view(input_).substr(0, end));
-      if (input_.size() < total) return;
-      if (input_.find_first_not_of('x', end + 4) < total) wrong_ = true;
+      const size_t total = length_of(input_, end + 4);
+      if (total == 0 || input_.size() < total) return;
+      const bool chunked = fate_.requests[requests_ - 1] == 'c';
+      if (status == "200" && !chunked && input_.find_first_not_of('x', end + 4) < total) wrong_ = true;
       input_.erase(0, total);
       responses_++;
       if (!go_on()) return;
@@ -111,7 +149,7 @@ class ClientSide {
   }
 
   bool go_on() {
-    if (requests_ < fate_.requests) {
+    if (!at_last()) {
       send_request();
     } else if (fate_.leave == Leave::rst_after) {
       end_ = reset();

@@ -1,9 +1,11 @@
-// The server of the soak, in one thread: does what the requests say (churn.h). Writes "ready", and on SIGTERM a line of
-// JSON with what it saw.
+// The server of the soak, in one thread: does what the requests say (churn.h). Writes "ready", on SIGUSR1 closes
+// all connections, and on SIGTERM writes a line of JSON with what it saw.
 //
 //   churn_server ADDRESS PORT
 #include <csignal>
 #include <cstdio>
+#include <memory>
+#include <unordered_map>
 
 #include "churn.h"
 
@@ -13,6 +15,10 @@ using namespace churn;
 using peer::Endpoint;
 
 volatile sig_atomic_t stopping = 0;
+volatile sig_atomic_t disconnecting = 0;
+
+// A signal that comes just before the poller waits is seen that much later.
+constexpr int kSignalMs = 100;
 
 struct ServerCounts {
   unsigned long long accepted = 0, requests = 0, fin = 0, reset = 0;
@@ -41,6 +47,11 @@ class ServerSide {
       const size_t end = input_.find("\r\n\r\n");
       if (end == std::string::npos) return;
       const size_t total = end + 4 + length_in(std::string_view(input_).substr(0, end));
+      if (peer::opens_tunnel(std::string_view(input_).substr(0, end + 2))) {
+        socket_.queue(peer::kTunnelIsOpen);
+        input_.erase(0, total);
+        continue;
+      }
       // "GET /DOWN/ANSWER HTTP/1.1"
       const size_t down_at = input_.find('/') + 1;
       const size_t slash = input_.find('/', down_at);
@@ -53,14 +64,24 @@ class ServerSide {
   }
 
   void respond(Answer answer, size_t size) {
-    if (answer == Answer::reset_early || answer == Answer::reset_body) {
-      socket_.reset();
-      return;
+    switch (answer) {
+      case Answer::never:
+        return;
+      case Answer::reset_early:
+      case Answer::reset_body:
+        return socket_.reset();
+      case Answer::finish_early:
+        return socket_.finish_behind();
+      case Answer::chunked:
+        return socket_.queue("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0\r\n\r\n");
+      default:
+        break;
     }
     const std::string response = message("HTTP/1.1 200 OK", size);
-    socket_.queue(answer == Answer::reset_after ? response.substr(0, response.size() / 2) : response);
-    if (answer == Answer::finish) socket_.finish_behind();
-    if (answer != Answer::reset_after) return;
+    const bool part = answer == Answer::reset_after || answer == Answer::finish_within;
+    socket_.queue(part ? response.substr(0, response.size() / 2) : response);
+    if (answer == Answer::finish || answer == Answer::finish_within) socket_.finish_behind();
+    if (answer != Answer::reset_after && answer != Answer::reset_idle) return;
     socket_.flush();
     socket_.reset();
   }
@@ -79,28 +100,32 @@ void serve(const Endpoint& endpoint) {
   const Poll poll;
   poll.add(listener, nullptr);
   ServerCounts counts;
-  unsigned long long open = 0;
+  std::unordered_map<void*, std::unique_ptr<ServerSide>> open;
   puts("ready");
   fflush(stdout);
   while (!stopping) {
-    poll.wait(-1, [&](void* owner) {
+    if (disconnecting) {
+      disconnecting = 0;
+      open.clear();
+    }
+    poll.wait(kSignalMs, [&](void* owner) {
       auto* side = static_cast<ServerSide*>(owner);
       if (side != nullptr) {
-        if (side->step()) return;
-        delete side;
-        open--;
+        if (!side->step()) open.erase(side);
         return;
       }
       for (int fd; (fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;) {
         counts.accepted++;
-        open++;
-        poll.add(fd, new ServerSide(fd, counts));
+        auto accepted = std::make_unique<ServerSide>(fd, counts);
+        poll.add(fd, accepted.get());
+        open.emplace(accepted.get(), std::move(accepted));
       }
     });
   }
   printf(R"({"accepted":%llu,"requests":%llu,"fin":%llu,"reset":%llu,"open":%llu})"
          "\n",
-         counts.accepted, counts.requests, counts.fin, counts.reset, open);
+         counts.accepted, counts.requests, counts.fin, counts.reset,
+         static_cast<unsigned long long>(open.size()));
 }
 
 }  // namespace
@@ -110,5 +135,8 @@ int main(int argc, char** argv) {
   struct sigaction stop {};
   stop.sa_handler = [](int) { stopping = 1; };
   sigaction(SIGTERM, &stop, nullptr);
+  struct sigaction disconnect {};
+  disconnect.sa_handler = [](int) { disconnecting = 1; };
+  sigaction(SIGUSR1, &disconnect, nullptr);
   serve(Endpoint(argv[1], static_cast<uint16_t>(to_number(argv[2], "port"))));
 }

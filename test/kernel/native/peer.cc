@@ -138,6 +138,7 @@ bool SocketOptions::take(std::string_view name, std::string_view value) {
                       : name == "--sndbuf" ? &send_buffer
                       : name == "--mss"    ? &segment
                       : name == "--clamp"  ? &window_clamp
+                      : name == "--probe"  ? &probe_seconds
                                            : nullptr;
   if (option != nullptr) *option = static_cast<int>(to_number(value, "a socket option"));
   return option != nullptr;
@@ -148,6 +149,9 @@ void SocketOptions::apply(int fd) const {
   set(fd, SOL_SOCKET, SO_SNDBUFFORCE, send_buffer, "SO_SNDBUFFORCE");
   set(fd, IPPROTO_TCP, TCP_MAXSEG, segment, "TCP_MAXSEG");
   set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, window_clamp, "TCP_WINDOW_CLAMP");
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, probe_seconds, "SO_KEEPALIVE");
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, probe_seconds, "TCP_KEEPIDLE");
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe_seconds, "TCP_KEEPINTVL");
 }
 
 Numbers Numbers::of(int fd) {

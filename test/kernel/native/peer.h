@@ -51,6 +51,13 @@ struct Transfer {
   End end = End::complete;
 };
 
+// The exchange that opens a tunnel. What follows is spoken as before, and nobody in between understands it.
+constexpr std::string_view kOpensTunnel =
+    "GET /tunnel HTTP/1.1\r\nhost: test.example\r\nconnection: upgrade\r\nupgrade: peer\r\n\r\n";
+constexpr std::string_view kTunnelIsOpen =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: peer\r\n\r\n";
+inline bool opens_tunnel(std::string_view head) { return head.find("\r\nupgrade: ") != head.npos; }
+
 // One request and its response, as the query of the target describes it: /?up=BYTES&down=BYTES&...
 struct Exchange {
   uint64_t up = 0;    // bytes of the request's body
@@ -75,6 +82,7 @@ struct SocketOptions {
   int send_buffer = 0;
   int segment = 0;
   int window_clamp = 0;
+  int probe_seconds = 0;  // between keep-alive probes of an idle connection
 
   // Takes the option if it is one of these.
   bool take(std::string_view name, std::string_view value);

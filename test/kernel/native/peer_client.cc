@@ -3,7 +3,9 @@
 //
 //   peer_client ADDRESS PORT [OPTION VALUE]... TARGET...
 //
-//   --rcvbuf N, --sndbuf N, --mss N, --clamp N   options of the socket
+//   --tunnel 0                                   plain HTTP. Without it the requests and their responses go through a
+//                                                tunnel, which an exchange before them opens; reports do not count it
+//   --rcvbuf N, --sndbuf N, --mss N, --clamp N, --probe N   options of the socket
 //   --read PACE, --write PACE                    how fast it reads and writes (peer.h)
 //   --split MS        a request's body follows its head after a pause, instead of together with it
 //   --end HOW         client: FIN after the last response (default); server: waits for the server's FIN;
@@ -52,6 +54,7 @@ struct Order {
   std::optional<uint32_t> isn;
   uint16_t local_port = 0;
   bool pipeline = false;
+  bool tunnel = true;
   uint64_t connections = 1;
   std::vector<std::string> targets;
 
@@ -84,6 +87,8 @@ struct Order {
       local_port = static_cast<uint16_t>(number);
     else if (name == "--pipeline")
       pipeline = number != 0;
+    else if (name == "--tunnel")
+      tunnel = number != 0;
     else if (name == "--connections")
       connections = number;
     else
@@ -120,9 +125,12 @@ class Session {
   }
 
   void run() {
-    std::thread writer([this] { write_requests(); });
-    read_responses();
-    writer.join();
+    if (order_.tunnel) open_tunnel();
+    if (end_ == End::complete) {
+      std::thread writer([this] { write_requests(); });
+      read_responses();
+      writer.join();
+    }
     end_ = stream_.settle(end_);
     retransmissions_ = stream_.retransmissions();
     segment_ = stream_.segment_bytes();
@@ -139,6 +147,13 @@ class Session {
   }
 
  private:
+  void open_tunnel() {
+    end_ = stream_.send_text(kOpensTunnel);
+    std::string head;
+    if (end_ == End::complete) end_ = stream_.read_head(head);
+    if (end_ == End::complete && head.rfind("HTTP/1.1 101 ", 0) != 0) end_ = End::failed;
+  }
+
   void write_requests() {
     for (size_t i = 0; i < exchanges_.size(); i++) {
       if (!order_.pipeline && !wait_for_responses(i)) return;

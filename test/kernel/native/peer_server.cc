@@ -1,7 +1,7 @@
 // The backend of the packet tests: an HTTP/1.1 server that does what the target of each request says (peer.h), verifies
 // the bodies that it gets, and reports every connection, at its end, as a line of JSON.
 //
-//   peer_server ADDRESS PORT [--rcvbuf N] [--sndbuf N] [--mss N] [--clamp N]
+//   peer_server ADDRESS PORT [--rcvbuf N] [--sndbuf N] [--mss N] [--clamp N] [--probe N]
 //
 // Writes "ready" when it listens.
 #include <netinet/in.h>
@@ -44,6 +44,10 @@ class Session {
 
  private:
   void serve(const std::string& head) {
+    if (opens_tunnel(head)) {
+      report_.end = stream_.send_text(kTunnelIsOpen);
+      return;
+    }
     const size_t from = head.find(' ') + 1;
     const Exchange exchange = Exchange::parse(head.substr(from, head.find(' ', from) - from));
     report_.requests++;

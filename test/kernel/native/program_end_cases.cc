@@ -196,38 +196,6 @@ void not_reused(Rig& rig, Report& report) {
   report.equal("known", rig.published(link.client.key), true);
 }
 
-void status(Rig& rig, Report& report) {
-  struct {
-    const char* text;
-    uint32_t want;
-  } const kLines[] = {{"HTTP/1.1 200 OK\r\n", 200}, {"HTTP/1.0 404 Not Found\r\n", 404},
-                      {"HTTP/1.1 503", 503},        {"HTTP/1.1 50", 0},
-                      {"ICY 200 OK  and more", 0},  {"HTTP/2.0 200 OK\r\n", 0},
-                      {"HTTP/1.1 2x0 OK\r\n", 0},   {"HTTP/1.1 abc OK\r\n", 0},
-                      {"HTTP/1.1\t200 OK\r\n", 0},  {"HTTP/1.1 \xff\xff\xff ?\r\n", 0}};
-  for (const auto& line : kLines) {
-    report.where = std::string(line.text) + ": ";
-    for (const bool v6 : {false, true}) {
-      Link link(rig, report, {v6, false, false});
-      Segment in = link.from_backend();
-      in.payload = bytes_of(line.text);
-      in.options = joined({nops(2), timestamps_option(61'000'000, 60'500'000)});
-      pass(rig, link, link.backend, in);
-      report.equal("status", link.backend.status, line.want);
-      report.equal("has a time", link.backend.status_ns != 0, line.want != 0);
-      // Of the first response only.
-      in = link.from_backend();
-      in.payload = bytes_of("HTTP/1.1 418 I'm a teapot\r\n");
-      pass(rig, link, link.backend, in);
-      report.equal("status after the second", link.backend.status, line.want);
-      in = link.from_client();
-      in.payload = bytes_of("HTTP/1.1 200 OK\r\n");
-      pass(rig, link, link.client, in);
-      report.equal("status of the client", link.client.status, 0u);
-    }
-  }
-}
-
 }  // namespace
 
 std::vector<Case> end_cases() {
@@ -241,7 +209,6 @@ std::vector<Case> end_cases() {
       {"ends", "after RST with the number that the other end waits for", challenged_reset},
       {"ends", "leave the addresses to new connections", reused},
       {"ends", "leave no addresses to anything but new connections", not_reused},
-      {"ends", "tell the status of the first response", status},
   };
 }
 

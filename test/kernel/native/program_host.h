@@ -10,7 +10,15 @@ extern "C" {
 
 typedef int (*host_program)(struct __sk_buff*);
 extern const host_program host_programs[3];
-extern void *const host_sockets, *const host_records, *const host_counters, *const host_rings;
+extern void *const host_sockets,
+    *const host_records, *const host_counters, *const host_rings, *const host_judges,
+                                                                      *const host_rule_set,
+                                                                          *const host_scratch,
+                                                                              *const host_paths,
+                                                                                  *const host_names,
+                                                                                      *const host_places;
+// A value of `scratch`.
+__u32 host_scratch_bytes(void);
 // What `skb->tc_index` says of packets that a program sends on: to be let pass, or a copy for a stack.
 __u16 host_translated(void);
 __u16 host_stack_copy(void);
@@ -21,11 +29,13 @@ long host_l3_csum_replace(void* skb, __u32 offset, __u64 from, __u64 to, __u64 s
 long host_l4_csum_replace(void* skb, __u32 offset, __u64 from, __u64 to, __u64 flags);
 long host_csum_diff(const __be32* from, __u32 from_size, const __be32* to, __u32 to_size, __u32 seed);
 long host_csum_update(void* skb, __u32 sum);
+long host_csum_level(void* skb, __u64 level);
 long host_change_tail(void* skb, __u32 length, __u64 flags);
 long host_clone_redirect(void* skb, __u32 interface, __u64 flags);
 long host_redirect_neigh(__u32 interface, const void* parameters, int length, __u64 flags);
 void* host_map_lookup(void* map, const void* key);
 long host_map_delete(void* map, const void* key);
+__u64 host_ring_query(void* ring, __u64 flags);
 long host_ring_output(void* ring, void* data, __u64 size, __u64 flags);
 __u64 host_time_ns(void);
 

@@ -1,11 +1,14 @@
 #include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <utility>
 
+#include "../../../native/engine/packet/verdict_hash.h"
 #include "program_host.h"
 #include "program_rig.h"
 
@@ -14,6 +17,7 @@ namespace longsplice::programs {
 namespace {
 
 constexpr uint32_t kOuter = 7;
+constexpr uint64_t kHashSeed = 0x0123456789abcdef;
 
 // A packet as the programs get it: its bytes are in memory of exactly its size.
 struct HostPacket : __sk_buff {
@@ -23,16 +27,32 @@ struct HostPacket : __sk_buff {
 };
 
 struct KeyOrder {
-  bool operator()(const ls_key& a, const ls_key& b) const { return memcmp(&a, &b, sizeof a) < 0; }
+  template <typename T>
+  bool operator()(const T& a, const T& b) const {
+    return memcmp(&a, &b, sizeof a) < 0;
+  }
 };
+template <typename Key, typename Value>
+using Table = std::map<Key, Value, KeyOrder>;
+
+// As large as that of the kernel, and with its header before each event.
+constexpr uint64_t kRingBytes = 1024 * 1024;
+constexpr uint64_t kEventHeader = 8;
 
 // What the helpers work on; there is one rig.
 struct Maps {
-  std::map<ls_key, uint32_t, KeyOrder> sockets;
+  Table<ls_key, uint32_t> sockets;
   std::vector<ls_record> records = std::vector<ls_record>(kRigRecords);
   std::vector<uint64_t> counters = std::vector<uint64_t>(LS_COUNTER_MAX);
   std::vector<ls_event> events;
-  int ring = 0;
+  std::vector<Passed> passed;
+  uint64_t ring = 0;  // bytes in it
+  ls_judge judge{};
+  ls_rules rules{};
+  Table<ls_path_key, ls_path> paths;
+  Table<uint64_t, uint32_t> names;
+  Table<ls_place_key, uint32_t> places;
+  Bytes scratch = Bytes(host_scratch_bytes());
   std::vector<Copy> copies;
   std::optional<uint32_t> redirected_to;
 };
@@ -95,15 +115,58 @@ class HostRig final : public Rig {
 
   void clear() override {
     maps.sockets.clear();
-    maps.events.clear();
+    events();
+    passed();
     counted();
   }
 
+  // The reader takes everything at once.
   std::vector<ls_event> events() override {
-    std::vector<ls_event> events;
-    events.swap(maps.events);
-    return events;
+    maps.ring = 0;
+    return std::exchange(maps.events, {});
   }
+
+  std::vector<Passed> passed() override {
+    maps.ring = 0;
+    return std::exchange(maps.passed, {});
+  }
+
+  ls_judge& judge() override { return maps.judge; }
+
+  uint32_t publish(const VerdictTable& table) override {
+    ls_rules& rules = maps.rules;
+    if (rules.version != 0 && table == table_) return rules.version;
+    table_ = table;
+    rules = {.version = rules.version + 1,
+             .table = rules.version + 1,
+             .head_bytes = std::min<uint32_t>(table.head_bytes, LS_HEAD_MAX),
+             .fields = table.fields,
+             .detail = static_cast<uint32_t>(table.detail),
+             .spare = 0,
+             .seed = kHashSeed,
+             .names = {}};
+    maps.paths.clear();
+    maps.names.clear();
+    for (const VerdictTable::Path& path : table.paths) {
+      ls_path_key key{.table = rules.table, .host_class = path.host_class, .text = {}};
+      path.text.copy(key.text, sizeof key.text);
+      ls_path& value = maps.paths[key];
+      for (size_t method = 0; method < 2; method++) {
+        value.route[method] = path.to[method].route;
+        value.pool[method] = path.to[method].pool;
+        value.placed |= path.to[method].placed ? 1u << method : 0;
+      }
+    }
+    for (const std::string& name : table.returning_fields) {
+      const uint64_t hash = packet::hash_name(rules.seed, name);
+      rules.names[(hash >> 6) & 3] |= uint64_t{1} << (hash & 63);
+      maps.names[hash] = 1;
+    }
+    return rules.version;
+  }
+
+  void place(const ls_place_key& key, uint32_t backend) override { maps.places[key] = backend; }
+  uint64_t seed() const override { return kHashSeed; }
 
   Run run(Program program, const Bytes& frame, Sums sums, Tag tag) override {
     HostPacket packet{};
@@ -130,6 +193,9 @@ class HostRig final : public Rig {
 
  protected:
   std::vector<uint64_t> counters() override { return maps.counters; }
+
+ private:
+  VerdictTable table_;
 };
 
 }  // namespace
@@ -199,6 +265,9 @@ long host_csum_update(void* skb, __u32 sum) {
   return packet.complete;
 }
 
+// No card of this rig checks what arrives.
+long host_csum_level(void*, __u64) { return -EACCES; }
+
 long host_change_tail(void* skb, __u32 length, __u64 flags) {
   HostPacket& packet = packet_of(skb);
   if (flags != 0 || length > packet.data.size()) return -EINVAL;
@@ -226,15 +295,27 @@ long host_redirect_neigh(__u32 interface, const void* parameters, int length, __
   return TC_ACT_REDIRECT;
 }
 
+namespace {
+template <typename Key, typename Value>
+void* look_up(std::map<Key, Value, longsplice::programs::KeyOrder>& table, const void* key) {
+  const auto found = table.find(*static_cast<const Key*>(key));
+  return found == table.end() ? nullptr : &found->second;
+}
+}  // namespace
+
 void* host_map_lookup(void* map, const void* key) {
-  if (map == host_sockets) {
-    const auto found = maps.sockets.find(*static_cast<const ls_key*>(key));
-    return found == maps.sockets.end() ? nullptr : &found->second;
-  }
+  if (map == host_sockets) return look_up(maps.sockets, key);
+  if (map == host_paths) return look_up(maps.paths, key);
+  if (map == host_names) return look_up(maps.names, key);
+  if (map == host_places) return look_up(maps.places, key);
   const uint32_t index = *static_cast<const uint32_t*>(key);
   if (map == host_records) return index < maps.records.size() ? &maps.records[index] : nullptr;
   if (map == host_counters) return index < maps.counters.size() ? &maps.counters[index] : nullptr;
-  return map == host_rings && index == 0 ? &maps.ring : nullptr;
+  if (index != 0) return nullptr;
+  if (map == host_judges) return &maps.judge;
+  if (map == host_rule_set) return &maps.rules;
+  if (map == host_scratch) return maps.scratch.data();
+  return map == host_rings ? &maps.ring : nullptr;
 }
 
 long host_map_delete(void* map, const void* key) {
@@ -242,9 +323,25 @@ long host_map_delete(void* map, const void* key) {
   return maps.sockets.erase(*static_cast<const ls_key*>(key)) == 1 ? 0 : -ENOENT;
 }
 
+__u64 host_ring_query(void* ring, __u64 flags) {
+  if (ring != &maps.ring) return 0;
+  return flags == BPF_RB_RING_SIZE ? longsplice::programs::kRingBytes : maps.ring;
+}
+
 long host_ring_output(void* ring, void* data, __u64 size, __u64 flags) {
-  if (ring != &maps.ring || size != sizeof(ls_event) || flags != 0) return -EINVAL;
-  maps.events.push_back(*static_cast<const ls_event*>(data));
+  if (ring != &maps.ring || (flags != BPF_RB_FORCE_WAKEUP && flags != BPF_RB_NO_WAKEUP)) return -EINVAL;
+  const uint64_t taken = longsplice::programs::kEventHeader + (size + 7) / 8 * 8;
+  if (maps.ring + taken > longsplice::programs::kRingBytes) return -EAGAIN;
+  maps.ring += taken;
+  const auto& event = *static_cast<const ls_event*>(data);
+  if (event.kind != LS_EVENT_PASSED) {
+    if (size != sizeof event) return -EINVAL;
+    maps.events.push_back(event);
+    return 0;
+  }
+  const auto& passed = *static_cast<const ls_passed*>(data);
+  if (size != sizeof passed + passed.text) return -EINVAL;
+  maps.passed.push_back({passed, {reinterpret_cast<const char*>(&passed + 1), passed.text}});
   return 0;
 }
 

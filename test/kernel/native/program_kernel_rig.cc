@@ -16,6 +16,7 @@
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "../../../native/core/fd.h"
 #include "../../../native/engine/packet/kernel.h"
@@ -161,11 +162,11 @@ class KernelRig final : public Rig {
     }
     tagger_ = load_tagger(array_.get());
     require(static_cast<bool>(tagger_), "the program that sets tc_index");
-    const auto keep = [](void* events, void* data, size_t) {
-      static_cast<std::vector<ls_event>*>(events)->push_back(*static_cast<const ls_event*>(data));
+    const auto keep = [](void* self, void* data, size_t) {
+      static_cast<KernelRig*>(self)->keep(data);
       return 0;
     };
-    ring_.reset(ring_buffer__new(kernel_->ring(0), keep, &events_, nullptr));
+    ring_.reset(ring_buffer__new(kernel_->ring(0), keep, this, nullptr));
     require(ring_ != nullptr, "the ring");
     Run tried;
     takes_complete_ = attempt(Program::outer_ingress, frame_of({}), Sums::complete, Tag::none, tried);
@@ -199,6 +200,7 @@ class KernelRig final : public Rig {
     for (const ls_key& key : keys_) bpf_map_delete_elem(kernel_->sockets(), &key);
     keys_.clear();
     events();
+    passed();
     counted();
   }
 
@@ -208,6 +210,16 @@ class KernelRig final : public Rig {
     events.swap(events_);
     return events;
   }
+
+  std::vector<Passed> passed() override {
+    ring_buffer__consume(ring_.get());
+    return std::exchange(passed_, {});
+  }
+
+  ls_judge& judge() override { return kernel_->judges()[0]; }
+  uint32_t publish(const VerdictTable& table) override { return kernel_->publish(table); }
+  void place(const ls_place_key& key, uint32_t backend) override { kernel_->place(key, backend); }
+  uint64_t seed() const override { return kernel_->seed(); }
 
   Run run(Program program, const Bytes& frame, Sums sums, Tag tag) override {
     const Tap& tap = program == Program::loopback_egress ? loopback_tap_ : outer_tap_;
@@ -233,6 +245,13 @@ class KernelRig final : public Rig {
   struct FreeRing {
     void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
   };
+
+  void keep(const void* data) {
+    const auto& event = *static_cast<const ls_event*>(data);
+    if (event.kind != LS_EVENT_PASSED) return events_.push_back(event);
+    const auto& passed = *static_cast<const ls_passed*>(data);
+    passed_.push_back({passed, {reinterpret_cast<const char*>(&passed + 1), passed.text}});
+  }
 
   bool attempt(Program program, const Bytes& frame, Sums sums, Tag tag, Run& run) {
     __sk_buff context{};
@@ -273,6 +292,7 @@ class KernelRig final : public Rig {
   Fd array_;
   Fd tagger_;
   std::vector<ls_event> events_;
+  std::vector<Passed> passed_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;
   std::vector<ls_key> keys_;
   bool takes_complete_ = false;

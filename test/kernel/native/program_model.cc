@@ -33,6 +33,11 @@ uint16_t scaled(uint64_t bytes, uint8_t shift) {
 
 }  // namespace
 
+uint32_t arrived(const Segment& segment, const ls_record& from) {
+  const bool counts = !segment.payload.empty() || (segment.flags & (kFin | kRst)) != 0;
+  return counts || !after(segment.seq, from.seq_next) ? segment.seq : from.seq_next;
+}
+
 bool after(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
 uint32_t later(uint32_t a, uint32_t b) { return after(a, b) ? a : b; }
 
@@ -73,7 +78,7 @@ Segment spliced(const Segment& segment, const ls_record& from, const ls_record& 
   out.target = address(to.key.remote);
   out.source_port = ntohs(to.key.local_port);
   out.target_port = ntohs(to.key.remote_port);
-  out.seq = segment.seq + from.delta_seq;
+  out.seq = arrived(segment, from) + from.delta_seq;
   // The other end must not hear that something is missing which our stack has acknowledged to it.
   out.ack = later(segment.ack + from.delta_ack, to.link_rcv);
   out.window = scaled(uint64_t{segment.window} << from.remote_wscale, to.local_wscale);

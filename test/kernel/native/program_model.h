@@ -16,6 +16,9 @@ struct Timestamps {
 Bytes change_options(Bytes options, const std::function<Timestamps(Timestamps)>& timestamps,
                      uint32_t sack_delta);
 
+// The number that a segment of `from`'s remote end goes on with, in that end's numbers: one that says nothing of the bytes
+// before it does not get ahead of them.
+uint32_t arrived(const Segment& segment, const ls_record& from);
 // The segment of `from`'s remote end, as it leaves for that of `to`.
 Segment spliced(const Segment& segment, const ls_record& from, const ls_record& to);
 // ... as the parked socket's own stack gets it while nothing goes past it.

@@ -116,6 +116,7 @@ void try_linked(Random& random, Rig& rig, Report& report, Link& link, ls_record&
     if (from.ts_ready == 0) in.options = nops(4);
     const ls_record noted = from;
     link.expect_spliced(from, in, spliced(in, from, to), sums);
+    in.seq = arrived(in, noted);
     report.equal("seq_next", from.seq_next, later(noted.seq_next, end_of(in)));
     report.equal("ack_seen", from.ack_seen, later(noted.ack_seen, in.ack));
     report.equal("window", from.window, uint32_t{in.window} << from.remote_wscale);
@@ -202,6 +203,7 @@ void there_and_back(Rig& rig, Report& report) {
     const uint32_t tsval = 1'000 + random.below(1'000'000);
     Segment in = link.from_client();
     in.seq += random.below(100'000);
+    in.payload = {'b'};
     in.options = joined({nops(2), timestamps_option(tsval, 0)});
     const Segment sent = spliced(in, link.client, link.backend);
     link.expect_spliced(link.client, in, sent);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "../../../native/engine/verdict_table.h"
 #include "program_packet.h"
 
 namespace longsplice::programs {
@@ -33,6 +34,12 @@ struct Run {
   std::optional<uint32_t> redirected_to;  // interface
 };
 
+// A request that passed by a verdict and was answered.
+struct Passed {
+  ls_passed passed;
+  std::string text;
+};
+
 class Rig {
  public:
   virtual ~Rig() = default;
@@ -42,7 +49,14 @@ class Rig {
   // Takes back what was published, forgets events and counts.
   virtual void clear() = 0;
   virtual Run run(Program program, const Bytes& frame, Sums sums = Sums::none, Tag tag = Tag::none) = 0;
+  // All but LS_EVENT_PASSED.
   virtual std::vector<ls_event> events() = 0;
+  virtual std::vector<Passed> passed() = 0;
+  virtual ls_judge& judge() = 0;  // number 0
+  // As Kernel does it.
+  virtual uint32_t publish(const VerdictTable& table) = 0;
+  virtual void place(const ls_place_key& key, uint32_t backend) = 0;
+  virtual uint64_t seed() const = 0;
   // Of an interface that is not lo.
   virtual uint32_t outer() const = 0;
   // Not everything can be tried in the kernel.

@@ -22,11 +22,13 @@
 #define bpf_l4_csum_replace host_l4_csum_replace
 #define bpf_csum_diff host_csum_diff
 #define bpf_csum_update host_csum_update
+#define bpf_csum_level host_csum_level
 #define bpf_skb_change_tail host_change_tail
 #define bpf_clone_redirect host_clone_redirect
 #define bpf_redirect_neigh host_redirect_neigh
 #define bpf_map_lookup_elem host_map_lookup
 #define bpf_map_delete_elem host_map_delete
+#define bpf_ringbuf_query host_ring_query
 #define bpf_ringbuf_output host_ring_output
 #define bpf_ktime_get_ns host_time_ns
 

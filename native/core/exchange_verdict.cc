@@ -1,0 +1,338 @@
+// Forward modes `request` and `connection`: a request is sent, and its connection joined to the backend's. The response
+// passes in the kernel; so do requests that follow, in `connection`, as long as a verdict says that they lead to the same
+// backend. Any other returns, and is an exchange again.
+#include <algorithm>
+
+#include "exchange.h"
+#include "worker.h"
+
+namespace longsplice {
+
+using Standing = Splicer::Standing;
+
+// ---- Joining -------------------------------------------------------------------------------------------------------
+
+// What rules it out before a connection to the backend is made; the rest is seen when joining.
+const char* Exchange::link_obstacle() const {
+  if (worker_.splicer() == nullptr) return "engine";
+  if (worker_.translates(backend_->slot)) return "nat";
+  // The backend would answer as to HTTP/1.1.
+  if (request_.minor == 0) return "http_1_0";
+  return client_.stream().peer_closed() ? "half_closed" : nullptr;
+}
+
+// Nothing but a response is to be expected before the next request.
+bool Exchange::may_link() const {
+  if (asks_upgrade_ || request_fields_.expect_continue || !persists(request_, request_fields_)) return false;
+  if (request_framing(request_fields_) != BodyFraming::none || request_bytes_.size() > request_.length)
+    return false;
+  return !client_.pipelines() && !worker_.draining() && pool_->proxy_protocol == ProxyProtocol::none;
+}
+
+// The next requests on the link can be compared with this one.
+bool Exchange::may_pass() const {
+  return request_fields_.host.size() <= Splicer::kLongestHost &&
+         request_.text(request_.target).starts_with('/') && snapshot_->passes_by_connection(route_);
+}
+
+void Exchange::plan_link() {
+  wants_link_ = false;
+  // A connection that makes one request is served for less than a link costs.
+  if (!snapshot_->passes_responses(route_) || !client_.served()) return;
+  if (const char* obstacle = link_obstacle()) return count_fallback(obstacle);
+  wants_link_ = may_link();
+}
+
+// True when the link stands. Else the exchange goes on as any other.
+bool Exchange::try_link() {
+  Buffer& out = upstream_->stream().output();
+  write_request_head(out);
+  passes_ = may_pass();
+  const Splicer::Verdict verdict{
+      .passes = passes_,
+      .pool = snapshot_->route_pools[route_],
+      .backend = backend_->slot,
+      .host_class = passes_ ? worker_.verdicts().host_class(host_) : 0,
+      .host = passes_ ? request_fields_.host : std::string_view(),
+      .head = method() == "HEAD",
+      .started_ns = started_ns_,
+  };
+  if (client_.input().empty() && join(Link::judged, {.verdict = verdict}) == nullptr) return true;
+  wants_link_ = false;
+  out.release();
+  return false;
+}
+
+// ---- While it stands -----------------------------------------------------------------------------------------------
+
+// What a parked socket got: with the packet at which the link returned, or in the moment in which it was made. False: from
+// the backend, and it cannot be what was waited for.
+bool Exchange::take_late_bytes() {
+  Stream& client = client_.stream();
+  Stream& backend = upstream_->stream();
+  size_t received = 0;
+  while (client.readable()) {
+    const Stream::Read result = client.receive(worker_.scratch(), Worker::kScratchBytes, received);
+    if (result == Stream::Read::data) {
+      keep_early(static_cast<uint32_t>(received));
+      late_from_client_.append({worker_.scratch(), received});
+    } else if (result == Stream::Read::closed && !std::exchange(client_closed_, true)) {
+      keep_early(1);  // FIN has a number
+    } else {
+      break;
+    }
+  }
+  while (backend.readable() &&
+         backend.receive(worker_.scratch(), Worker::kScratchBytes, received) == Stream::Read::data) {
+    late_from_backend_.append({worker_.scratch(), received});
+  }
+  return worker_.splicer()->resumed(link_) || (late_from_backend_.empty() && !backend.peer_closed());
+}
+
+// Behind the request that the link was made with, before its response. It is served when that is complete.
+void Exchange::keep_early(uint32_t bytes) {
+  if (worker_.splicer()->resumed(link_)) return;
+  worker_.splicer()->keep_early_request(link_, bytes);
+  client_.note_pipelining();
+}
+
+bool Exchange::step_judged() {
+  // Answers to earlier requests may still be on their way to the client.
+  if (!client_.stream().flush()) {
+    cut_link();
+    return true;
+  }
+  const bool sent = upstream_->stream().flush();
+  const bool well = take_late_bytes() && sent;
+  Splicer& splicer = *worker_.splicer();
+  if (splicer.resumed(link_)) {
+    go_on_after_verdicts();
+    return true;
+  }
+  const Standing standing = splicer.standing(link_);
+  const bool unasked = standing.exchange != Standing::Exchange::waiting || !standing.head.empty();
+  if (!well && !unasked && !late_from_backend_.empty()) {
+    leave_translated_backend();
+    return true;
+  }
+  if (!well) {
+    backend_closed(standing);
+    return true;
+  }
+  // What the client sent ahead is served when it has all of the response before: `budget_spent` says so.
+  if ((late_from_client_.empty() && !client_closed_) || standing.exchange != Standing::Exchange::none)
+    return false;
+  if (splicer.await_quiet(link_)) return false;
+  go_on_after_verdicts();
+  return true;
+}
+
+// The response took the way of the stacks: on its way to the backend a packet filter of this host changes addresses, which
+// the programs do not see. Nothing has passed, and nothing would.
+void Exchange::leave_translated_backend() {
+  count_fallback("nat");
+  worker_.note_translation(backend_->slot);
+  leave_link();
+  worker_.splicer()->cut(link_);
+  carried_ = Link::none;
+  await_response();
+}
+
+// ---- When it returns -----------------------------------------------------------------------------------------------
+
+// Traffic has returned to both sockets.
+void Exchange::go_on_after_verdicts() {
+  Splicer& splicer = *worker_.splicer();
+  splicer.handle_events();
+  const Standing standing = splicer.standing(link_);
+  if (standing.pipelines) client_.note_pipelining();
+  const bool answered = standing.exchange == Standing::Exchange::none;
+  if (!answered) adopt(standing);
+  worker_.stats().links_resumed++;
+  leave_link();
+  splicer.take_back(link_);
+  if (answered) return give_client_back(Downstream::After::keep_alive);
+  await_response();
+}
+
+// Whose response comes next: that of the request which made the link, or one that passed.
+void Exchange::adopt(const Standing& standing) {
+  if (standing.head.empty()) return;
+  request_bytes_.release();
+  request_bytes_.append(standing.head);
+  adopt_head();
+  started_ns_ = head_done_ns_ = sent_ns_ = standing.started_ns;
+  response_head_ns_ = standing.responded_ns;
+  status_ = standing.status;
+  link_bytes_ = standing.body;
+  response_started_ = standing.status != 0;
+  upstream_->note_reuse();
+}
+
+// It was judged to be plain, so it can be read.
+void Exchange::adopt_head() {
+  request_parser_.start(HttpParser::Kind::request, &request_,
+                        {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+  parsed_ = request_bytes_.size();
+  request_parser_.parse_head(request_bytes_.data(), 0, parsed_);
+  request_fields_ = summarize_fields(request_);
+  request_used_ = request_.length;
+  read_target();
+  host_ = normalize_host(authority_, host_storage_);
+  const std::string_view path = target_.substr(0, target_.find('?'));
+  const int route = snapshot_->router.match(method(), host_, path, request_);
+  if (route >= 0) {
+    route_ = static_cast<uint32_t>(route);
+    rules_ = &snapshot_->header_rules[route_];
+    pool_ = &snapshot_->pools[snapshot_->route_pools[route_]];
+  }
+  id_.front() = '\0';
+  tried_.clear();
+  attempts_ = interim_responses_ = 0;
+  avoid_reuse_ = recorded_ = false;
+  replayable_ = true;
+  ended_ns_ = 0;
+}
+
+void Exchange::await_response() {
+  unread_response_ = late_from_backend_.size();
+  upstream_->input().append(late_from_backend_.view());
+  late_from_backend_.release();
+  client_.input().append(late_from_client_.view());
+  late_from_client_.release();
+  upstream_->parser().start(HttpParser::Kind::response, &response_,
+                            {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+  note_progress();
+}
+
+// Nothing is under way. The backend's connection serves others, if it has nothing to say.
+void Exchange::give_client_back(Downstream::After after) {
+  record(status_);
+  if (late_from_backend_.empty() && !upstream_->stream().peer_closed()) {
+    upstream_->become_idle(upstream_->idle_limit_ms());
+    upstream_ = nullptr;
+  }
+  client_.input().append(late_from_client_.view());
+  over(after);
+}
+
+// ---- When it ends --------------------------------------------------------------------------------------------------
+
+void Exchange::judged_link_ended(Splicer::End end) {
+  Splicer& splicer = *worker_.splicer();
+  Stats& stats = worker_.stats();
+  splicer.handle_events();
+  if (linked_ != Link::judged) return;
+  const Standing standing = splicer.standing(link_);
+  if (end == Splicer::End::closed) {
+    stats.links_reset++;
+    return backend_closed(standing);
+  }
+  if (standing.exchange != Standing::Exchange::none) adopt(standing);
+  if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding &&
+      splicer.take_back(link_)) {
+    stats.links_idle++;
+    leave_link();
+    if (standing.exchange == Standing::Exchange::none) return give_client_back(Downstream::After::close);
+    await_response();
+    return timed_out();
+  }
+  if (end == Splicer::End::idle) {
+    stats.links_idle++;
+    return cut_link();
+  }
+  stats.links_reset++;
+  leave_link();
+  const bool silent = splicer.release(link_);
+  if (!silent) upstream_->stream().reset();
+  if (!recorded_) record(status_ != 0 ? status_ : kClientClosedRequest);
+  over(silent ? Downstream::After::silent : Downstream::After::reset);
+}
+
+// The client has not heard of it. As long as it has no byte of a response that will not be whole, it need not.
+void Exchange::backend_closed(const Standing& standing) {
+  Splicer& splicer = *worker_.splicer();
+  const bool answered = standing.exchange == Standing::Exchange::none;
+  if (!answered) adopt(standing);
+  leave_link();
+  splicer.cut(link_);
+  upstream_->stream().reset();
+  if (standing.exchange == Standing::Exchange::responding || !standing.client_has_all) return client_gone();
+  if (answered) {
+    drop_upstream();
+    record(status_);
+    client_.input().append(late_from_client_.view());
+    return over(Downstream::After::keep_alive);
+  }
+  client_.input().append(late_from_client_.view());
+  late_from_client_.release();
+  upstream_failed(Failure::reset);
+}
+
+void Exchange::recall_link() {
+  if (linked_ == Link::judged) worker_.splicer()->recall(link_);
+}
+
+bool Exchange::leave_lost_backend() {
+  if (linked_ != Link::judged) return false;
+  if (worker_.load().get(backend_->slot, LoadField::health) != LoadTable::kUnhealthy) return false;
+  judged_link_ended(Splicer::End::closed);
+  return true;
+}
+
+// ---- What passed ---------------------------------------------------------------------------------------------------
+
+void Exchange::request_passed(const Splicer::Passed& passed) {
+  account_link();
+  const uint64_t head_us = (passed.responded_ns - passed.started_ns) / 1000;
+  worker_.load().observe_head_time(backend_->slot, head_us);
+  if (passed.route != VerdictTable::kReturns) {
+    worker_.load().add(backend_->slot, LoadField::requests, 1);
+    id_.front() = '\0';
+    return log_passed(passed);
+  }
+  status_ = passed.status;
+  response_head_ns_ = passed.responded_ns;
+  ended_ns_ = passed.ended_ns;
+  link_bytes_ = passed.body;
+  record(status_);
+  shed_request();
+  // Its response is complete; what the client sent behind it can be served.
+  if (!late_from_client_.empty() || client_closed_) worker_.poller().resume_later(client_);
+}
+
+// Of the head there is as much as the format of the log needs.
+void Exchange::log_passed(const Splicer::Passed& passed) {
+  MessageHead head;
+  if (snapshot_->access_log == AccessLogFormat::combined) {
+    HttpParser parser;
+    parser.start(HttpParser::Kind::request, &head,
+                 {snapshot_->limits.header_bytes, snapshot_->limits.headers});
+    parser.parse_head(passed.text.data(), 0, passed.text.size());
+  }
+  const auto field = [&](std::string_view name) {
+    const HeaderField* found = head.find(name);
+    return found != nullptr ? head.value(*found) : std::string_view();
+  };
+  const size_t space = std::min(passed.text.find(' '), passed.text.size());
+  const std::string_view behind = passed.text.substr(std::min(space + 1, passed.text.size()));
+  report({
+      .route = passed.route,
+      .status = passed.status,
+      .ok = passed.status < 500,
+      .started_ns = passed.started_ns,
+      .decided_ns = passed.started_ns,
+      .ended_ns = passed.ended_ns,
+      .head_us = (passed.responded_ns - passed.started_ns) / 1000,
+      .bytes = passed.body,
+      .method = passed.text.substr(0, space),
+      .target = behind.substr(0, behind.find(' ')),
+      .protocol = "HTTP/1.1",
+      .referer = field("referer"),
+      .user_agent = field("user-agent"),
+      .engine = "packet",
+      .forward = "connection",
+  });
+}
+
+}  // namespace longsplice

@@ -1,0 +1,805 @@
+// Links whose requests are judged: what goes on, what returns, and what has to come again.
+#include <algorithm>
+#include <functional>
+#include <random>
+
+#include "program_judged.h"
+
+namespace longsplice::programs {
+
+namespace {
+
+const std::string kAsk = head_of("GET /one HTTP/1.1", "accept: */*\r\n");
+const std::string kNext = head_of("GET /another HTTP/1.1");
+const std::string kPost = "POST /one HTTP/1.1\r\nhost: test.example\r\ncontent-length: 3\r\n\r\nabc";
+const std::string kOk = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+
+void on_both_families(Report& report, const std::function<void(const Shape&)>& run) {
+  for (const bool v6 : {false, true}) {
+    const Shape shape{v6, false, false};
+    report.where = shape.name() + ": ";
+    run(shape);
+  }
+  report.where = "";
+}
+
+void expect_event(Rig& rig, Report& report, uint32_t kind) {
+  const std::vector<ls_event> events = rig.events();
+  report.equal("events", events.size(), size_t{1});
+  if (!events.empty()) report.equal("kind", events[0].kind, kind);
+}
+
+// ---- Responses -----------------------------------------------------------------------------------------------------
+
+void expect_told(Rig& rig, Report& report, uint32_t status, uint32_t body, const std::string& text = "",
+                 uint32_t route = kRoute) {
+  const std::vector<Passed> all = rig.passed();
+  report.equal("requests told", all.size(), size_t{1});
+  if (all.empty()) return;
+  const auto& [passed, told] = all[0];
+  report.equal("kind", passed.kind, uint32_t{LS_EVENT_PASSED});
+  report.equal("link", passed.link, kLinkNumber);
+  report.equal("status", uint32_t{passed.status}, status);
+  report.equal("body", passed.body, body);
+  report.equal("route", passed.route, route);
+  report.equal("text", told, text);
+  report.equal("in order", passed.started_ns <= passed.responded_ns && passed.responded_ns <= passed.ended_ns,
+               true);
+}
+
+void conversation(Rig& rig, Report& report) {
+  for (const Shape& shape : all_shapes()) {
+    report.where = shape.name() + ": ";
+    Judged link(rig, report, shape);
+    for (int i = 0; i < 3; i++) {
+      link.ask(kAsk);
+      link.answer(kOk + "hello");
+      report.equal("state", link.judge.state, uint32_t{LS_IDLE});
+      expect_told(rig, report, 200, 5);
+    }
+    report.equal("ends", link.client.ends | link.backend.ends, 0u);
+  }
+}
+
+void in_pieces(Rig& rig, Report& report) {
+  on_both_families(report, [&](const Shape& shape) {
+    Judged link(rig, report, shape);
+    link.ask(kAsk);
+    link.answer("HTTP/1.1 404 Not Found\r\ncontent-length: 3000\r\n\r\n");
+    report.equal("state", link.judge.state, uint32_t{LS_RESPONDING});
+    for (int i = 0; i < 3; i++) {
+      report.equal("told", rig.passed().size(), size_t{0});
+      link.answer(std::string(1'000, 'b'));
+    }
+    report.equal("state", link.judge.state, uint32_t{LS_IDLE});
+    expect_told(rig, report, 404, 3'000);
+    link.ask(kNext);
+  });
+}
+
+// Whatever order packets come in.
+void out_of_order(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.ask(kAsk);
+  Segment head = link.response("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n1234567890");
+  Segment tail = link.response("1234567890");
+  tail.seq += static_cast<uint32_t>(head.payload.size());
+  link.expect_dropped(link.arrive(link.backend, tail), "unexpected 1");
+  report.equal("state", link.judge.state, uint32_t{LS_WAITING});
+  link.expect_answers(head);
+  link.expect_answers(tail);
+  // Again, from the last response and in the middle of it.
+  link.expect_answers(tail);
+  link.expect_answers(head);
+  expect_told(rig, report, 200, 20);
+  link.ask(kNext);
+  link.expect_answers(tail);
+  report.equal("state", link.judge.state, uint32_t{LS_WAITING});
+}
+
+void plain_responses(Rig& rig, Report& report) {
+  const struct {
+    std::string ask, text;
+    uint32_t status, body;
+  } kResponses[] = {
+      {kAsk, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, 0},
+      {kAsk, "HTTP/1.1 200 OK\r\nCONTENT-LENGTH:2\r\n\r\nab", 200, 2},
+      {kAsk, "HTTP/1.1 200\r\ncontent-length: 02\r\n\r\nab", 200, 2},
+      {kAsk, "HTTP/1.1 503 \r\na: \r\ncontent-length: 1\r\nb: c\r\n\r\nx", 503, 1},
+      {kAsk, "HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx", 200, 1},
+      {kAsk, "HTTP/1.1 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 1\r\n\r\nx", 200, 1},
+      {kAsk, "HTTP/1.1 200 OK\r\nx-content-length: 7\r\ncontent-type: a\r\ncontent-length: 1\r\n\r\nx", 200,
+       1},
+      {kAsk, "HTTP/1.1 204 No Content\r\n\r\n", 204, 0},
+      {kAsk, "HTTP/1.1 204 No Content\r\ncontent-length: 10\r\n\r\n", 204, 0},
+      {kAsk, "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n", 304, 0},
+      {head_of("HEAD / HTTP/1.1"), "HTTP/1.1 200 OK\r\n\r\n", 200, 0},
+      {head_of("HEAD / HTTP/1.1"), "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", 200, 0},
+  };
+  for (const auto& each : kResponses) {
+    report.where = each.text.substr(0, 50) + ": ";
+    Judged link(rig, report);
+    link.ask(each.ask);
+    link.answer(each.text);
+
+    expect_told(rig, report, each.status, each.body);
+  }
+  report.where = "the longest: ";
+  Judged link(rig, report);
+  link.ask(kAsk);
+  link.answer("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n");
+  report.equal("bytes to come", link.judge.response_end - link.judge.body_begin, 999'999'999u);
+}
+
+void unread(Rig& rig, Report& report) {
+  const std::string ok = "HTTP/1.1 200 OK\r\n";
+  std::string many;
+  for (int i = 0; i < 64; i++) many += "a: b\r\n";
+  std::vector<std::string> texts = {
+      "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx",
+      "HTTP/1.2 200 OK\r\ncontent-length: 1\r\n\r\nx",
+      "HTTP/1.1 100 Continue\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1 101 Switching Protocols\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1 199 Odd\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1 2x0 OK\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1\t200 OK\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1  200 OK\r\ncontent-length: 0\r\n\r\n",
+      "ICY 200 OK\r\ncontent-length: 0\r\n\r\n",
+      "garbage garbage garbage garbage",
+      "HTTP/1.1 20",
+      ok,
+      ok + "content-length: 5\r\n",
+      ok + "content-length: 5\r\n\r",
+      ok + "\r\n",
+      ok + many + "content-length: 1\r\n\r\nx",
+      ok + "a: " + std::string(1'990, 'a') + "\r\ncontent-length: 1\r\n\r\nx",
+      ok + "content-length: 5\r\n\r\ntoo long",
+      ok + "content-length: 0\r\n\r\n" + kOk + "hello",
+      ok + "content-length: 5\n\r\nhello",
+      "HTTP/1.1 200 OK\ncontent-length: 5\r\n\r\nhello",
+      ok + "content-length: 5\r\n\nhello",
+      "HTTP/1.1 204 No Content\r\n\r\nx",
+      "HTTP/1.1 200 \xff\r\ncontent-length: 0\r\n\r\n",
+      ok + "a: \xff\r\ncontent-length: 0\r\n\r\n",
+      ok + "a: \t\r\ncontent-length: 0\r\n\r\n",
+      ok + "a\r\ncontent-length: 0\r\n\r\n",
+      ok + "a : b\r\ncontent-length: 0\r\n\r\n",
+      ok + ": b\r\ncontent-length: 0\r\n\r\n",
+      ok + "a_b: c\r\ncontent-length: 0\r\n\r\n",
+      ok + "a: b\rc\r\ncontent-length: 0\r\n\r\n",
+      "HTTP/1.1 304 Not Modified\r\ncontent-length: 1\r\n\r\nx",
+  };
+  for (const char* field :
+       {"transfer-encoding: chunked", "Transfer-Encoding: gzip, chunked", "connection: close",
+        "Connection: Close", "connection:close", "connection: keep-alive, close", "connection: x-secret",
+        "upgrade: h2c", "Upgrade:h2c", "content-length: 5", "Content-Length: 6", "content-length : 5",
+        "content-length\t: 5", "content-length: 5, 5", " content-length: 6", "\tcontent-length: 6",
+        "content-lengths: 6", "transfer-encoding : chunked"}) {
+    texts.push_back(ok + "content-length: 5\r\n" + field + "\r\n\r\nhello");
+    texts.push_back(ok + field + "\r\ncontent-length: 5\r\n\r\nhello");
+  }
+  for (const char* length : {"", " ", "x", "5x", "+5", "-5", "  5", "5 ", "0x5", "5;", "5,5", "1000000000",
+                             "4294967296", "99999999999999999999", "\t5", "\xb5"}) {
+    texts.push_back(ok + "content-length: " + length + "\r\n\r\nhello");
+  }
+  for (const std::string& text : texts) {
+    report.where = text.substr(0, 70) + ": ";
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.acknowledge();
+    link.expect_returns(link.response(text), "unread_responses 1");
+    // As user space takes it over.
+    report.equal("state", link.judge.state, uint32_t{LS_WAITING});
+    report.equal("told", rig.passed().size(), size_t{0});
+  }
+  report.where = "HEAD, chunked: ";
+  Judged link(rig, report);
+  link.ask(head_of("HEAD / HTTP/1.1"));
+  link.acknowledge();
+  link.expect_returns(link.response(ok + "transfer-encoding: chunked\r\n\r\n"), "unread_responses 1");
+}
+
+// What the client has to hear of such a packet goes on.
+void unread_with_the_last_acknowledgement(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.ask(kAsk);
+  const Segment in = link.response("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+  Segment ack = in;
+  ack.payload.clear();
+  ack.flags = kAck;
+  const Bytes want = frame_of(spliced(ack, link.backend, link.client));
+  const Run run = link.arrive(link.backend, in);
+  report.frame("acknowledgement", run.packet, want);
+  report.equal("counts", rig.counted(), std::string("spliced 1, resumed 1, last_acks 1, unread_responses 1"));
+  report.equal("copies", run.copies.size(), size_t{1});
+}
+
+void too_long(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.ask(kAsk);
+  link.answer(kOk + "hel");
+  link.expect_dropped(link.arrive(link.backend, link.response("lo!")), "");
+  expect_event(rig, report, LS_EVENT_CLOSED);
+  report.equal("ends", link.client.ends & link.backend.ends & LS_OVER, uint32_t{LS_OVER});
+}
+
+// ---- Ends ----------------------------------------------------------------------------------------------------------
+
+Segment with(Segment segment, uint8_t flags) {
+  segment.flags |= flags;
+  return segment;
+}
+
+void fin(Rig& rig, Report& report) {
+  report.where = "client, between: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.answer();
+    link.expect_answers(link.acknowledgement_of_backend());
+    link.client.ack_seen = link.backend.seq_next + link.backend.delta_seq;
+    link.expect_returns(with(link.request(""), kFin));
+  }
+  report.where = "client, with its request: ";
+  {
+    Judged link(rig, report);
+    link.expect_returns(with(link.request(kAsk), kFin));
+  }
+  report.where = "client, waiting: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next,
+                             "spliced 1, early_requests 1");
+    report.equal("ends", link.client.ends, 0u);
+    link.answer(kOk);
+    report.where = "client, responding: ";
+    link.expect_acknowledges(with(link.request(""), kFin), link.client.seq_next,
+                             "spliced 1, early_requests 1");
+    report.equal("ends", link.client.ends, 0u);
+  }
+  report.where = "backend, between: ";
+  {
+    Judged link(rig, report);
+    link.expect_returns(with(link.response(""), kFin), "unread_responses 1");
+  }
+  report.where = "backend, waiting: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    Segment early = with(link.response(""), kFin);
+    early.seq++;
+    link.expect_dropped(link.arrive(link.backend, early), "unexpected 1");
+    link.expect_dropped(link.arrive(link.backend, with(link.response(""), kFin)), "");
+    expect_event(rig, report, LS_EVENT_CLOSED);
+  }
+  report.where = "backend, responding: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.answer(kOk + "he");
+    // One that is ahead of what is missing is left for later.
+    Segment early = with(link.response(""), kFin);
+    early.seq += 3;
+    link.expect_dropped(link.arrive(link.backend, early), "");
+    report.equal("events", rig.events().size(), size_t{0});
+    link.expect_dropped(link.arrive(link.backend, with(link.response(""), kFin)), "");
+    expect_event(rig, report, LS_EVENT_CLOSED);
+  }
+  report.where = "backend, with the last bytes: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.answer(kOk + "he");
+    const Segment last = with(link.response("llo"), kFin);
+    Segment want = last;
+    want.flags &= static_cast<uint8_t>(~kFin);
+    link.expect_spliced(link.backend, last, spliced(want, link.backend, link.client));
+    expect_told(rig, report, 200, 5);
+    link.client.ack_seen = link.backend.seq_next + link.backend.delta_seq;
+    link.expect_returns(with(link.response(""), kFin), "unread_responses 1");
+  }
+  report.where = "backend, with all of it: ";
+  {
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.acknowledge();
+    link.expect_returns(with(link.response(kOk + "hello"), kFin), "unread_responses 1");
+  }
+}
+
+void rst(Rig& rig, Report& report) {
+  const std::function<void(Judged&)> kWhen[] = {
+      [](Judged&) {},
+      [](Judged& link) { link.ask(kAsk); },
+      [](Judged& link) {
+        link.ask(kAsk);
+        link.answer(kOk);
+      },
+  };
+  for (size_t when = 0; when < std::size(kWhen); when++) {
+    report.where = std::to_string(when) + ", client: ";
+    {
+      Judged link(rig, report);
+      kWhen[when](link);
+      Segment in = link.request("");
+      in.flags = kRst | kAck;
+      link.expect_spliced(link.client, in, spliced(in, link.client, link.backend), Sums::none,
+                          "spliced 1, resets 1");
+      expect_event(rig, report, LS_EVENT_RESET);
+      report.equal("held", link.client.ends & LS_HELD, 0u);
+    }
+    report.where = std::to_string(when) + ", backend: ";
+    {
+      Judged link(rig, report);
+      kWhen[when](link);
+      Segment in = link.response("");
+      in.flags = kRst | kAck;
+      link.expect_dropped(link.arrive(link.backend, in), "resuming 1, resets 1");
+      expect_event(rig, report, LS_EVENT_RESET);
+      report.equal("held", link.backend.ends & LS_HELD, uint32_t{LS_HELD});
+    }
+  }
+}
+
+void unasked(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.ask(kAsk);
+  link.answer();
+  link.client.ack_seen = link.backend.seq_next + link.backend.delta_seq;
+  link.expect_returns(link.response("HTTP/1.1 408 Request Timeout\r\n\r\n"), "unread_responses 1");
+}
+
+// ---- Requests that come at the wrong time, or in the wrong place ---------------------------------------------------
+
+void early(Rig& rig, Report& report) {
+  on_both_families(report, [&](const Shape& shape) {
+    Judged link(rig, report, shape);
+    link.ask(kAsk);
+    link.expect_acknowledges(link.request(kNext), link.client.seq_next, "spliced 1, early_requests 1");
+    report.equal("noted", link.client.ends, uint32_t{LS_PIPELINES});
+    link.answer(kOk);
+    link.expect_acknowledges(link.request(kNext), link.client.seq_next, "spliced 1, early_requests 1");
+    link.answer("hello");
+    // It comes again.
+    link.ask(kNext);
+  });
+}
+
+void gap(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  for (const uint32_t ahead : {1u, 100u, 1u << 30}) {
+    Segment in = link.request(kAsk);
+    in.seq += ahead;
+    link.expect_acknowledges(in, link.client.seq_next, "spliced 1, unjudged 1");
+  }
+  report.equal("seq_next", link.client.seq_next, link.client.link_rcv);
+  link.ask(kAsk);
+}
+
+void several_in_one(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.expect_returns(link.request(kAsk + kNext));
+}
+
+void split(Rig& rig, Report& report) {
+  for (size_t at = 1; at < kAsk.size(); at++) {
+    report.where = std::to_string(at) + ": ";
+    Judged link(rig, report);
+    link.expect_returns(link.request(kAsk.substr(0, at)));
+  }
+}
+
+// Bytes of the last response are on their way: what is for user space has to wait, and does not get through.
+void not_quiet(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.ask(kAsk);
+  link.answer();
+  Segment in = link.request(kPost);
+  in.ack--;
+  link.expect_acknowledges(in, link.client.seq_next, "spliced 1, not_quiet 1, returned 1");
+  in.ack++;
+  const Run run = link.arrive(link.client, in);
+  report.equal("counts", rig.counted(), std::string("spliced 1, resumed 1, last_acks 1, returned 1"));
+  report.equal("payload", run.packet.size(), frame_of(link.request("")).size());
+}
+
+void busy(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.judge.busy = 1;
+  link.expect_dropped(link.arrive(link.client, link.request(kAsk)), "");
+  link.judge.busy = 0;
+  link.ask(kAsk);
+  report.equal("busy", link.judge.busy, 0u);
+}
+
+void urgent(Rig& rig, Report& report) {
+  {
+    Judged link(rig, report);
+    link.expect_returns(with(link.request(kAsk), kUrg));
+  }
+  Judged link(rig, report);
+  // Ahead of the request, and with it when it is sent again.
+  Segment in = link.request("");
+  in.flags = kAck | kUrg;
+  in.urgent = 5;
+  Segment want = in;
+  want.flags = kAck;
+  link.expect_spliced(link.client, in, spliced(want, link.client, link.backend));
+  Segment ask = link.request(kAsk);
+  link.expect_passes(ask);
+  want = ask;
+  ask.urgent = want.urgent = 5;
+  ask.flags |= kUrg;
+  link.expect_spliced(link.client, ask, spliced(want, link.client, link.backend), Sums::none,
+                      "spliced 1, repeated 1");
+}
+
+// ---- Requests that come again --------------------------------------------------------------------------------------
+
+Segment part_of(const Segment& whole, size_t from, size_t length) {
+  Segment part = whole;
+  part.seq += static_cast<uint32_t>(from);
+  part.payload = Bytes(whole.payload.begin() + static_cast<long>(from),
+                       whole.payload.begin() + static_cast<long>(from + length));
+  return part;
+}
+
+void expect_repeats(Judged& link, const Segment& in, Segment want, Sums sums = Sums::none) {
+  want.flags &= static_cast<uint8_t>(~(kFin | kUrg));
+  link.expect_spliced(link.client, in, spliced(want, link.client, link.backend), sums,
+                      "spliced 1, repeated 1");
+}
+
+void again(Rig& rig, Report& report) {
+  on_both_families(report, [&](const Shape& shape) {
+    Judged link(rig, report, shape);
+    const Segment whole = link.request(kAsk);
+    link.expect_passes(whole);
+    expect_repeats(link, whole, whole);
+    for (size_t from = 0; from < kAsk.size(); from++) {
+      for (const size_t length : {size_t{1}, size_t{7}, size_t{8}, size_t{9}, kAsk.size()}) {
+        const Segment part = part_of(whole, from, std::min(length, kAsk.size() - from));
+        expect_repeats(link, part, part);
+        // It does not end there.
+        if (from + length < kAsk.size()) expect_repeats(link, with(part, kFin), part);
+      }
+    }
+    report.equal("state", link.judge.state, uint32_t{LS_WAITING});
+    report.equal("noted", link.client.ends, 0u);
+    link.answer();
+  });
+}
+
+// The stack has not looked at the checksum yet: what was judged by a damaged copy would not be that what comes again.
+void damaged(Rig& rig, Report& report) {
+  for (const bool v6 : {false, true}) {
+    report.where = v6 ? "IPv6: " : "IPv4: ";
+    Judged link(rig, report, {v6, false, false});
+    const Segment asked = link.request(kAsk);
+    Bytes frame = frame_of(asked);
+    frame[frame.size() - 3] ^= 1;
+    link.expect_dropped(rig.run(Program::outer_ingress, frame), "damaged 1");
+    link.expect_passes(asked);
+    const Segment answered = link.response(kOk + "hello");
+    frame = frame_of(answered);
+    frame[frame.size() - 30] ^= 1;
+    link.expect_dropped(rig.run(Program::outer_ingress, frame), "damaged 1");
+    link.expect_answers(answered);
+    link.ask();
+  }
+}
+
+void changed(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  const Segment whole = link.request(kAsk);
+  link.expect_passes(whole);
+  for (size_t at = 0; at < kAsk.size(); at++) {
+    Segment other = whole;
+    other.payload[at] ^= 1;
+    link.expect_dropped(link.arrive(link.client, other), "unjudged 1");
+    link.expect_dropped(link.arrive(link.client, part_of(other, at, 1)), "unjudged 1");
+    const size_t from = at / 2;
+    link.expect_dropped(link.arrive(link.client, part_of(other, from, kAsk.size() - from)), "unjudged 1");
+  }
+  // Merged with what follows.
+  Segment more = link.request(kAsk + kNext);
+  more.seq = whole.seq;
+  more.payload[3] ^= 1;
+  link.expect_dropped(link.arrive(link.client, more), "unjudged 1");
+}
+
+void merged(Rig& rig, Report& report) {
+  for (const bool v6 : {false, true}) {
+    for (const Sums sums : {Sums::none, Sums::partial, Sums::complete}) {
+      if (!rig.takes(sums) || !rig.takes_cut(sums)) continue;
+      for (const size_t odd : {0u, 1u, 2u, 3u}) {
+        report.where = std::string(v6 ? "IPv6, " : "IPv4, ") + std::to_string(odd) + ": ";
+        Judged link(rig, report, {v6, false, false});
+        const Segment whole = link.request(head_of("GET /" + std::string(odd, 'o') + " HTTP/1.1"));
+        link.expect_passes(whole);
+        for (const size_t from : {0u, 1u, 10u}) {
+          Segment in = part_of(whole, from, whole.payload.size() - from);
+          Segment want = in;
+          in.payload = joined({in.payload, bytes_of(kPost)});
+          in.options = want.options = joined({nops(2), timestamps_option(70'000'000, 60'500'000)});
+          in.flags = kAck | kPsh | kFin;
+          want.flags = kAck;
+          const Bytes expected = frame_of(spliced(want, link.client, link.backend), after_cut(sums));
+          const Run run = link.arrive(link.client, in, sums);
+          report.frame("packet", run.packet, expected);
+          report.equal("sums", wrong_sums(run.packet, after_cut(sums)), std::string());
+          report.equal("counts", rig.counted(), std::string("spliced 1, repeated 1"));
+        }
+        report.equal("noted", link.client.ends, uint32_t{LS_PIPELINES});
+        report.equal("seq_next", link.client.seq_next, end_of(whole));
+      }
+    }
+  }
+}
+
+// The other end says how far it is; that is all that goes on.
+void acknowledged(Rig& rig, Report& report) {
+  on_both_families(report, [&](const Shape& shape) {
+    Judged link(rig, report, shape);
+    const Segment first = link.request(kAsk);
+    link.expect_passes(first);
+    link.acknowledge();
+    const uint32_t probe = link.client.seq_next - 1;
+    link.expect_acknowledges(first, probe, "spliced 1, probes 1");
+    link.expect_acknowledges(part_of(first, 5, 10), probe, "spliced 1, probes 1");
+    link.answer();
+    link.expect_acknowledges(first, probe, "spliced 1, probes 1");
+    // Of an earlier request.
+    const Segment second = link.request(kNext);
+    link.expect_passes(second);
+    link.expect_acknowledges(first, link.client.seq_next - 1, "spliced 1, probes 1");
+    // From within an earlier request into the next one, and beyond it.
+    Segment both = first;
+    both.payload = joined({first.payload, second.payload});
+    link.expect_acknowledges(both, link.client.seq_next - 1, "spliced 1, probes 1");
+    both.payload = joined({both.payload, bytes_of(kPost)});
+    link.expect_acknowledges(part_of(both, 7, both.payload.size() - 7), link.client.seq_next - 1,
+                             "spliced 1, probes 1");
+    expect_repeats(link, second, second);
+  });
+}
+
+// Of the bytes of the first link there are none here any more.
+void before_the_link(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  Segment in = link.request(kAsk);
+  in.seq -= 10;
+  link.expect_passed(link.arrive(link.client, in), reminder_to_stack(in, link.client),
+                     "split_acks 1, old_data_cut 1");
+  in.seq -= static_cast<uint32_t>(kAsk.size());
+  link.expect_passed(link.arrive(link.client, in), to_stack(in, link.client), "old_data 1");
+}
+
+// A backend that answers what it has not got, and a client that then says something else in its place.
+void another_in_its_place(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  const Segment first = link.request(kAsk);
+  link.expect_passes(first);
+  Segment answer = link.response("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+  answer.ack -= static_cast<uint32_t>(kAsk.size());
+  link.expect_answers(answer);
+  std::string evil = kPost;
+  evil.resize(kAsk.size(), 'x');
+  link.expect_acknowledges(link.request(evil), link.client.seq_next, "spliced 1, not_quiet 1, returned 1");
+  Segment instead = first;
+  instead.payload = bytes_of(evil);
+  const Run run = link.arrive(link.client, instead);
+  report.equal("payload goes on", run.verdict == kRedirect && run.packet.size() == frame_of(instead).size(),
+               false);
+  rig.counted();
+}
+
+// Numbers that begin anew within a request, and in front of it.
+void wraps(Rig& rig, Report& report) {
+  for (const uint32_t begin : {0xffffffffu, 0xffffffe0u, 0u, 0x7fffffe0u, 0x80000000u}) {
+    report.where = std::to_string(begin) + ": ";
+    Judged link(rig, report);
+    link.client.adv_in = begin - link.client.local_rcv;
+    link.backend.adv_in = begin - link.backend.local_rcv - 10;
+    link.backend.adv_out = begin - link.backend.local_snd - 20;
+    link.relate();
+    link.judge.request_begin = link.judge.request_end = link.client.link_rcv;
+    link.judge.response_begin = link.judge.response_end = link.backend.link_rcv;
+    const Segment whole = link.request(kAsk);
+    link.expect_passes(whole);
+    expect_repeats(link, whole, whole);
+    expect_repeats(link, part_of(whole, 20, 20), part_of(whole, 20, 20));
+    link.answer(kOk);
+    link.answer("hello");
+    expect_told(rig, report, 200, 5);
+    link.expect_acknowledges(whole, link.client.seq_next - 1, "spliced 1, probes 1");
+    link.ask(kNext);
+  }
+}
+
+// ---- Everything at once --------------------------------------------------------------------------------------------
+
+// What the backend has been sent at each of the client's numbers, counted from the first of the link, if that is only what
+// was judged.
+class Delivered {
+ public:
+  Delivered(Report& report, const Judged& link)
+      : report_(report), link_(link), first_(link.client.link_rcv) {}
+
+  void take(const Segment& in, const Bytes& out, bool judged) {
+    const size_t headers = frame_of(Segment{.v6 = in.v6}).size();
+    const Bytes payload(out.begin() + static_cast<long>(headers), out.end());
+    const uint32_t seq = uint32_t{out[headers - 16]} << 24 | uint32_t{out[headers - 15]} << 16 |
+                         uint32_t{out[headers - 14]} << 8 | out[headers - 13];
+    const uint8_t flags = out[headers - 7];
+    report_.equal("flags that end or mark something", flags & (kFin | kUrg), 0);
+    const uint32_t at = seq - link_.client.delta_seq - first_;
+    if (judged) {
+      report_.equal("a head begins where the last one ended", at, static_cast<uint32_t>(bytes_.size()));
+      report_.equal("a plain one", is_plain(std::string(payload.begin(), payload.end()), plain_table()),
+                    true);
+      bytes_.insert(bytes_.end(), payload.begin(), payload.end());
+    }
+    for (size_t i = 0; i < payload.size(); i++) {
+      if (at + i < bytes_.size() && bytes_[at + i] == payload[i]) continue;
+      report_.fail("an unjudged byte at " + std::to_string(at + i));
+      return;
+    }
+  }
+  uint32_t end() const { return first_ + static_cast<uint32_t>(bytes_.size()); }
+
+ private:
+  Report& report_;
+  const Judged& link_;
+  uint32_t first_;
+  Bytes bytes_;
+};
+
+// A client that sends anything at any place, and a backend that acknowledges and answers when it likes.
+void anything(Rig& rig, Report& report) {
+  std::mt19937 random(1'127);
+  const auto below = [&](size_t limit) { return static_cast<uint32_t>(random() % limit); };
+  size_t judged = 0, repeated = 0;
+  for (int round = 0; round < 300; round++) {
+    report.where = "round " + std::to_string(round) + ": ";
+    Judged link(rig, report, {round % 2 == 0, false, false});
+    Delivered delivered(report, link);
+    std::string sent;  // from the first number of the link
+    const uint32_t first = link.client.link_rcv;
+    for (int step = 0; step < 60 && (link.client.phase & LS_STATE) == LS_LINKED; step++) {
+      if (below(4) == 0) {
+        Segment in = link.response("");
+        if (below(4) == 0) in.ack = link.backend.ack_seen;
+        const uint32_t state = link.judge.state;
+        const bool answers = state == LS_RESPONDING || (state == LS_WAITING && below(2) == 0);
+        if (answers) in.payload = bytes_of(state == LS_WAITING ? kOk + (below(2) ? "hello" : "he") : "l");
+        link.arrive(link.backend, in);
+        rig.counted();
+        continue;
+      }
+      // Something new at the end, something old, or both, or nonsense.
+      const std::string fresh = below(12) ? (below(2) ? kAsk : kNext) : kPost;
+      std::string text = sent + fresh;
+      if (below(6) == 0) text[below(text.size())] = static_cast<char>(random());
+      const uint32_t from = below(2) ? static_cast<uint32_t>(sent.size()) : below(text.size());
+      const uint32_t length =
+          below(3) ? static_cast<uint32_t>(text.size()) - from : below(text.size() - from + 1);
+      Segment in = link.request(text.substr(from, length));
+      in.seq = first + from + (below(20) ? 0 : below(40) - 20);
+      if (below(8) == 0) in.flags |= static_cast<uint8_t>(random() & (kFin | kUrg | kPsh));
+      if (below(10) == 0) in.ack -= below(10);
+      in.urgent = static_cast<uint16_t>(below(20));
+      const Run run = link.arrive(link.client, in);
+      const std::string counts = rig.counted();
+      const bool passes = counts.find("judged") != counts.npos && counts.find("unjudged") == counts.npos;
+      if (counts.find("spliced") != counts.npos) delivered.take(in, run.packet, passes);
+      judged += passes ? 1 : 0;
+      repeated += counts.find("repeated") != counts.npos ? 1 : 0;
+      if (passes) sent.append(in.payload.begin(), in.payload.end());
+    }
+    rig.events();
+    rig.passed();
+  }
+  report.where = "";
+  report.equal("enough were judged", judged > 300 ? 300 : judged, size_t{300});
+  report.equal("enough were repeated", repeated > 300 ? 300 : repeated, size_t{300});
+}
+
+// ---- What is told --------------------------------------------------------------------------------------------------
+
+void details(Rig& rig, Report& report) {
+  for (const bool head : {false, true}) {
+    const std::string line = std::string(head ? "HEAD" : "GET") + " /one?a=b";
+    const std::string ask = head_of(line + " HTTP/1.1", "user-agent: x\r\n");
+    for (const auto detail :
+         {VerdictTable::Detail::none, VerdictTable::Detail::target, VerdictTable::Detail::head}) {
+      VerdictTable table = plain_table();
+      table.detail = detail;
+      Judged link(rig, report, kPlain, table);
+      link.ask(ask);
+      // What is sent ahead does not change it.
+      link.arrive(link.client, link.request(kNext));
+      rig.counted();
+      link.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+      expect_told(rig, report, 200, 0,
+                  detail == VerdictTable::Detail::head     ? ask
+                  : detail == VerdictTable::Detail::target ? line
+                                                           : "");
+    }
+  }
+}
+
+// Of the request which the link was made with, user space has the head.
+void first_request(Rig& rig, Report& report) {
+  VerdictTable table = plain_table();
+  table.detail = VerdictTable::Detail::head;
+  Judged link(rig, report, kPlain, table);
+  link.judge.state = LS_WAITING;
+  link.judge.passed.route = VerdictTable::kReturns;
+  link.expect_acknowledges(link.request(kNext), link.client.seq_next, "spliced 1, early_requests 1");
+  link.answer(kOk + "hello");
+  expect_told(rig, report, 200, 5, "", VerdictTable::kReturns);
+  link.ask(kAsk);
+  link.answer(kOk + "hello");
+  expect_told(rig, report, 200, 5, kAsk);
+}
+
+void full_ring(Rig& rig, Report& report) {
+  VerdictTable table = plain_table();
+  table.detail = VerdictTable::Detail::head;
+  Judged link(rig, report, kPlain, table);
+  const std::string ask = head_of("GET / HTTP/1.1", "a: " + std::string(1'900, 'a') + "\r\n");
+  constexpr size_t kRequests = 600;
+  for (size_t i = 0; i < kRequests; i++) {
+    link.arrive(link.client, link.request(ask));
+    link.arrive(link.backend, link.response("HTTP/1.1 204 No Content\r\n\r\n"));
+  }
+  const size_t told = rig.passed().size();
+  report.equal("some found it full", told > 400 && told < kRequests, true);
+  report.equal("counts", rig.counted(),
+               "spliced 1200, judged 600, lost_requests " + std::to_string(kRequests - told));
+  link.ask(ask);
+  link.answer("HTTP/1.1 204 No Content\r\n\r\n");
+  expect_told(rig, report, 204, 0, ask);
+}
+
+}  // namespace
+
+std::vector<Case> verdict_cases() {
+  return {
+      {"verdicts", "let requests and responses pass in turn", conversation},
+      {"verdicts", "let responses pass in pieces", in_pieces},
+      {"verdicts", "put up with packets of a response in any order", out_of_order},
+      {"verdicts", "know how long a response is", plain_responses},
+      {"verdicts", "return at other responses", unread},
+      {"verdicts", "return at other responses, with the last acknowledgement",
+       unread_with_the_last_acknowledgement},
+      {"verdicts", "end the link at a response that is too long", too_long},
+      {"verdicts", "know what FIN means at which time", fin},
+      {"verdicts", "know who is to hear of RST", rst},
+      {"verdicts", "return when nobody asked", unasked},
+      {"verdicts", "let a request wait for the last response", early},
+      {"verdicts", "let nothing pass behind a gap", gap},
+      {"verdicts", "return at several heads in one packet", several_in_one},
+      {"verdicts", "return at a head in several packets", split},
+      {"verdicts", "do not return while something is under way", not_quiet},
+      {"verdicts", "are passed one at a time", busy},
+      {"verdicts", "leave out no byte as urgent", urgent},
+      {"verdicts", "hold for the same bytes", again},
+      {"verdicts", "hold for no other bytes", changed},
+      {"verdicts", "are not given on what was damaged", damaged},
+      {"verdicts", "hold for no byte behind", merged},
+      {"verdicts", "let the other end say what it has", acknowledged},
+      {"verdicts", "leave what was before the link to the stack", before_the_link},
+      {"verdicts", "are not forgotten for a head that returned", another_in_its_place},
+      {"verdicts", "hold across the ends of the numbers", wraps},
+      {"verdicts", "let no unjudged byte pass, whatever is sent", anything},
+      {"verdicts", "tell as much as they are to", details},
+      {"verdicts", "tell of the first request", first_request},
+      {"verdicts", "count what finds the ring full", full_ring},
+  };
+}
+
+}  // namespace longsplice::programs

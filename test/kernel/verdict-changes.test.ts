@@ -1,0 +1,203 @@
+/** What becomes of links whose requests are judged when something changes: routes, backends, the client, the proxy. */
+import { describe, expect, it, onTestFinished } from "vitest";
+import { readResponse } from "../support/message.js";
+import { MortalOrigin } from "../support/mortal-origin.js";
+import { RunningProxy } from "../support/proxy.js";
+import { delay, eventually } from "../support/wait.js";
+import type { Wire } from "../support/wire.js";
+
+// The test file has a network namespace of its own.
+const [A, B] = [9001, 9002];
+const at = (port: number) => ({ address: `127.0.0.1:${port}` });
+const CHECKED = { health: { path: "/h", interval: "300ms", timeout: "200ms", rise: 1, fall: 1 } };
+
+async function start(config: Record<string, unknown>): Promise<RunningProxy> {
+  const proxy = new RunningProxy(() => ({ engine: "packet-connection", warmUp: false, config }));
+  await proxy.start();
+  onTestFinished(() => proxy.kill());
+  return proxy;
+}
+
+/** Asks on a connection; the answer's text, or its status if that is not 200. */
+async function ask(wire: Wire, target: string, fields = ""): Promise<string> {
+  await wire.send(`GET ${target} HTTP/1.1\r\nhost: test\r\n${fields}\r\n`);
+  const { status, body } = await readResponse(wire);
+  return status === 200 ? body.toString() : String(status);
+}
+
+/** A connection whose next plain request is judged. */
+async function linked(proxy: RunningProxy): Promise<Wire> {
+  const wire = await proxy.connectCold();
+  for (let i = 0; i < 3; i++) await ask(wire, `/warm${i}`);
+  return wire;
+}
+
+const event = async (proxy: RunningProxy, name: string) =>
+  (await proxy.metrics()).sum("longsplice_packet_total", { event: name });
+
+/** Links to A, and how many connections there are to it. */
+async function linkedTo(proxy: RunningProxy, name: string, count: number): Promise<Wire[]> {
+  const found: Wire[] = [];
+  for (let i = 0; i < 20 && found.length < count; i++) {
+    // Otherwise two requests of a connection would take turns with those of the next one.
+    if (i % 2 === 1) await ask(await proxy.connectCold(), "/turn");
+    const wire = await linked(proxy);
+    if ((await ask(wire, "/who")).startsWith(`${name} `)) found.push(wire);
+  }
+  expect(found).toHaveLength(count);
+  return found;
+}
+
+describe("a reload", () => {
+  it("brings each link back at its next request, which goes where the new routes say", async () => {
+    await MortalOrigin.start("A", A);
+    await MortalOrigin.start("B", B);
+    const pools = { a: { backends: [at(A)] }, b: { backends: [at(B)] } };
+    const proxy = await start({ routes: [{ match: {}, pool: "a" }], pools });
+    const wire = await linked(proxy);
+    expect(await ask(wire, "/x")).toBe("A GET /x");
+    proxy.reload({
+      routes: [
+        { match: { path: "/x" }, pool: "b" },
+        { match: {}, pool: "a" },
+      ],
+      pools,
+    });
+    await proxy.logged("configuration reloaded");
+    expect(await ask(wire, "/x")).toBe("B GET /x");
+    expect(await ask(wire, "/x/2")).toBe("B GET /x/2");
+    expect(await ask(wire, "/y")).toBe("A GET /y");
+    expect(await event(proxy, "judged")).toBeGreaterThan(1);
+  });
+});
+
+describe("a backend", () => {
+  it("that is killed between requests costs its clients nothing", async () => {
+    const a = await MortalOrigin.start("A", A);
+    await MortalOrigin.start("B", B);
+    const proxy = await start({
+      pools: { main: { backends: [at(A), at(B)], ...CHECKED } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const wires = await linkedTo(proxy, "A", 3);
+    await a.kill();
+    await delay(50);
+    for (const wire of wires) expect(await ask(wire, "/after")).toBe("B GET /after");
+  });
+
+  it("that is killed while a request waits for it: another one answers", async () => {
+    await MortalOrigin.start("A", A);
+    await MortalOrigin.start("B", B);
+    const proxy = await start({
+      pools: { main: { backends: [at(A), at(B)] } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const [wire] = await linkedTo(proxy, "A", 1);
+    expect(await ask(wire!, "/k?die")).toBe("B GET /k?die");
+  });
+
+  it("that is killed in the middle of a response ends its client's connection, and nothing looks whole", async () => {
+    await MortalOrigin.start("A", A);
+    const proxy = await start({
+      pools: { main: { backends: [at(A)] } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const wire = await linked(proxy);
+    await expect(ask(wire, "/h?half")).rejects.toThrow();
+  });
+
+  it("that hangs is left when its checks fail: a request that waits goes to another one", async () => {
+    const a = await MortalOrigin.start("A", A);
+    await MortalOrigin.start("B", B);
+    const proxy = await start({
+      pools: { main: { backends: [at(A), at(B)], ...CHECKED } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const [wire] = await linkedTo(proxy, "A", 1);
+    a.freeze();
+    expect(await ask(wire!, "/hang")).toBe("B GET /hang");
+  });
+});
+
+describe("a policy that chooses by target", () => {
+  it("finds its choice kept on links: a target stays where it is", async () => {
+    for (const [name, port] of [
+      ["A", A],
+      ["B", B],
+      ["C", 9003],
+    ] as const)
+      await MortalOrigin.start(name, port);
+    const pool = { policy: "uri-hash", backends: [at(A), at(B), at(9003)] };
+    const proxy = await start({ pools: { main: pool }, routes: [{ match: {}, pool: "main" }] });
+    const wire = await proxy.connectCold();
+    const places = new Map<string, string>();
+    for (let round = 0; round < 200; round++) {
+      const target = `/t${round % (round < 100 ? 10 : 3)}`;
+      const [place] = (await ask(wire, target)).split(" ");
+      expect(places.get(target) ?? place).toBe(place);
+      places.set(target, place!);
+    }
+    expect(new Set(places.values()).size).toBeGreaterThan(1);
+    expect(await event(proxy, "judged")).toBeGreaterThan(20);
+    expect(await event(proxy, "returned")).toBeGreaterThan(20);
+  });
+});
+
+describe("a request", () => {
+  it.each([
+    "X-Forwarded-For: 6.6.6.6",
+    "Forwarded: for=6.6.6.6",
+    "X-Real-IP: 6.6.6.6",
+    "X_Forwarded_For: 6.6.6.6",
+  ])("with %s never passes unseen", async (field) => {
+    await MortalOrigin.start("A", A);
+    const proxy = await start({
+      pools: { main: { backends: [at(A)] } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const wire = await linked(proxy);
+    const before = await event(proxy, "returned");
+    expect(await ask(wire, "/x", `${field}\r\n`)).toBe("A GET /x");
+    expect(await event(proxy, "returned")).toBe(before + 1);
+  });
+
+  it("that gets no response in time is answered 504, and a link without requests ends in time", async () => {
+    await MortalOrigin.start("A", A);
+    const timeouts = { response: "1s", idle: "1s" };
+    const proxy = await start({
+      timeouts,
+      pools: { main: { backends: [at(A)] } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    expect(await ask(await linked(proxy), "/slow?delay=10000")).toBe("504");
+    const idle = await linked(proxy);
+    expect(await idle.ended(4_000)).toBe("fin");
+  });
+
+  it("that passed is logged and counted as any other", async () => {
+    await MortalOrigin.start("A", A);
+    const proxy = await start({
+      accessLog: "json",
+      pools: { main: { backends: [at(A)] } },
+      routes: [
+        { match: { path: "/x/" }, pool: "main" },
+        { match: {}, pool: "main" },
+      ],
+    });
+    const wire = await linked(proxy);
+    for (let i = 0; i < 50; i++) await ask(wire, `/x/${i}?q`);
+    const logged = () => proxy.logs.filter(({ target }) => String(target).startsWith("/x/"));
+    await eventually("all log lines", () => logged().length === 50);
+    expect(logged()[7]).toMatchObject({
+      method: "GET",
+      target: "/x/7?q",
+      host: "test",
+      status: 200,
+      bytes: 12,
+    });
+    expect(logged()[7]).toMatchObject({ route: "/x/", engine: "packet", forward: "connection" });
+    const counted = { route: "/x/", code: "200" };
+    expect((await proxy.metrics()).sum("longsplice_requests_total", counted)).toBe(50);
+    expect(await event(proxy, "lost_requests")).toBe(0);
+  });
+});

@@ -1,0 +1,54 @@
+/**
+ * An origin in a process of its own, which a test can stop and kill. It says who it is and what it was asked:
+ * `NAME METHOD TARGET`. In the query: `delay=MS` before the answer, `chunked`, `half` (half of the body, then it dies), and
+ * `die` (before the answer, if it is called A).
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { onTestFinished } from "vitest";
+
+const PROGRAM = `
+const [name, port] = process.argv.slice(1);
+require("node:http").createServer((request, response) => {
+  request.resume().on("end", () => {
+    const query = new URL(request.url, "http://x").searchParams;
+    const text = [name, request.method, request.url].join(" ");
+    const die = () => process.kill(process.pid, "SIGKILL");
+    if (query.has("die") && name === "A") return setTimeout(die, 20);
+    if (query.has("half")) {
+      response.setHeader("content-length", 1000);
+      response.write("x".repeat(500), () => setTimeout(die, 50));
+      return;
+    }
+    if (!query.has("chunked")) response.setHeader("content-length", text.length);
+    setTimeout(() => response.end(text), Number(query.get("delay") ?? 0));
+  });
+}).listen(Number(port), "127.0.0.1", () => console.log("ready")).keepAliveTimeout = 60_000;
+`;
+
+export class MortalOrigin {
+  private constructor(
+    readonly address: string,
+    private readonly child: ChildProcess,
+  ) {}
+
+  static async start(name: string, port: number): Promise<MortalOrigin> {
+    const child = spawn(process.execPath, ["-e", PROGRAM, name, String(port)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    await once(child.stdout!, "data");
+    return new MortalOrigin(`127.0.0.1:${port}`, child);
+  }
+
+  async kill(): Promise<void> {
+    const ended = once(this.child, "exit");
+    this.child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Its kernel still takes what comes; nobody answers. */
+  freeze(): void {
+    this.child.kill("SIGSTOP");
+  }
+}

@@ -62,6 +62,8 @@ void Exchange::shed_request() {
 // True when what is left of a body goes past this process from here on.
 bool Exchange::try_body_link() {
   if (worker_.splicer() == nullptr || link_refused_ || tunnel_ || upstream_write_failed_) return false;
+  // Where requests are linked, long responses pass on such links.
+  if (rules_->forward != HeaderRules::Forward::exchange) return false;
   // A FIN that has been received is in nobody's numbers.
   if (client_.stream().peer_closed() || upstream_->stream().peer_closed()) return false;
   const std::optional<uint64_t> up = request_body_.to_come();

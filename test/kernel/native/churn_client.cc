@@ -36,6 +36,7 @@ struct Fate {
   Leave leave;
   peer::End end;  // what the client sees in the end; `complete`: it ended the connection by RST
   std::string_view status = "200";  // of the last response
+  size_t cookie = 0;                // bytes of one that each request has
 };
 
 // So many bytes are asked for by `o`.
@@ -54,6 +55,7 @@ constexpr Fate kFates[] = {
     {"server-rst-in-request", "tp", 150'000, 0, Answer::reset_body, Leave::wait, End::reset},
     {"idle", "tp", 0, 1'000, Answer::keep, Leave::wait, End::reset},
 
+    {"idle-with-cookie", "ggg", 0, 1'000, Answer::keep, Leave::wait, End::reset, "200", 1'500},
     {"judged-series", "gggggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
     {"judged-post", "gggpggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
     {"judged-elsewhere", "gggoggg", 0, 1'000, Answer::keep, Leave::fin, End::fin},
@@ -117,7 +119,8 @@ class ClientSide {
     const Answer answer = at_last() ? fate_.answer : kind == 'c' ? Answer::chunked : Answer::keep;
     const std::string target = "/" + std::to_string(kind == 'o' ? kElsewhere : fate_.down) + "/" +
                                static_cast<char>(answer) + " HTTP/1.1";
-    const std::string host = "\r\nhost: test.example";
+    std::string host = "\r\nhost: test.example";
+    if (fate_.cookie > 0) host += "\r\ncookie: " + std::string(fate_.cookie, 'c');
     if (kind == 'p') {
       socket_.queue(message("POST " + target + host, at_last() ? fate_.up : 0));
     } else {

@@ -155,6 +155,7 @@ class Exchange : private Splicer::Owner {
   struct Outcome {
     uint32_t route;
     uint32_t status;
+    bool answered;  // by a backend
     bool ok;
     uint64_t started_ns, decided_ns, ended_ns;
     uint64_t head_us;

@@ -240,14 +240,18 @@ void Exchange::record(uint32_t status) {
   if (std::exchange(recorded_, true)) return;
   const uint64_t end = ended_ns_ != 0 ? ended_ns_ : monotonic_ns();
   if (started_ns_ == 0) started_ns_ = end;
-  const bool logged = snapshot_->access_log != AccessLogFormat::off;
+  for (const BodyPump* body : {&request_body_, &response_body_}) {
+    if (body->fallback() != nullptr) worker_.stats().body_fallbacks[body->fallback()]++;
+  }
+  const bool combined = snapshot_->access_log == AccessLogFormat::combined;
   const auto field = [&](std::string_view name) {
-    const HeaderField* found = head_complete_ && logged ? request_.find(name) : nullptr;
+    const HeaderField* found = head_complete_ && combined ? request_.find(name) : nullptr;
     return found != nullptr ? request_.value(*found) : std::string_view();
   };
   report({
       .route = route_,
       .status = status,
+      .answered = status_ != 0,
       .ok = status_ != 0 && status_ < 500 && (response_body_.complete() || link_bytes_ > 0),
       .started_ns = started_ns_,
       .decided_ns = head_done_ns_,
@@ -273,15 +277,12 @@ void Exchange::report(const Outcome& outcome) {
   const uint32_t backend = chosen ? backend_->id : RequestKey::kNoBackend;
   const uint32_t route = routed ? snapshot_->route_ids[outcome.route] : RequestKey::kNoRoute;
   stats.requests[{route, backend, outcome.status}]++;
-  for (const BodyPump* body : {&request_body_, &response_body_}) {
-    if (body->fallback() != nullptr) stats.body_fallbacks[body->fallback()]++;
-  }
   stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
   if (pool_ != nullptr && chosen && pool_->wants_done) {
     worker_.host().exchange_done({
         .pool = *pool_,
         .slot = backend_->slot,
-        .status = status_ != 0 ? outcome.status : 0,
+        .status = outcome.answered ? outcome.status : 0,
         .ok = outcome.ok,
         .head_micros = outcome.head_us,
         .total_micros = (outcome.ended_ns - outcome.decided_ns) / 1000,

@@ -319,6 +319,7 @@ void Exchange::log_passed(const Splicer::Passed& passed) {
   report({
       .route = passed.route,
       .status = passed.status,
+      .answered = true,
       .ok = passed.status < 500,
       .started_ns = passed.started_ns,
       .decided_ns = passed.started_ns,

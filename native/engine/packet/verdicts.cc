@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "../splicer.h"
 #include "kernel.h"
 #include "numbers.h"
 #include "verdict_hash.h"
@@ -10,6 +11,12 @@
 namespace longsplice::packet {
 
 namespace {
+
+static_assert(static_cast<uint32_t>(VerdictTable::Detail::target) == LS_DETAIL_TARGET);
+static_assert(static_cast<uint32_t>(VerdictTable::Detail::head) == LS_DETAIL_HEAD);
+static_assert(VerdictTable::kReturns == LS_RETURNS);
+static_assert(VerdictTable::kLongestPath == LS_PATH_BYTES);
+static_assert(Splicer::kLongestHost < LS_HOST_BYTES);
 
 ls_path_key path_key(uint32_t table, uint32_t host_class, const std::string& text) {
   ls_path_key key{table, host_class, {}};

@@ -74,6 +74,7 @@ class Exchange : private Splicer::Owner {
   void believe_peer(const ForwardingRules& forwarding);
   const char* check_request_line() const;
   bool read_target();
+  bool find_route();
 
   // exchange_select.cc
   void choose();

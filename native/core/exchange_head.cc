@@ -146,18 +146,21 @@ Exchange::HeadResult Exchange::on_head() {
   peer_trusted_ = forwarding.active && forwarding.trusted.contains(client_.client_address());
   if (peer_trusted_) believe_peer(forwarding);
 
-  std::string path_storage;
-  const std::string_view path = normalize_path(target_.substr(0, target_.find('?')), path_storage);
-  const int route = snapshot_->router.match(method(), host_, path, request_);
-  if (route < 0) {
-    return refuse(404, "no route for this request");
-  }
-  route_ = static_cast<uint32_t>(route);
-  rules_ = &snapshot_->header_rules[route_];
-  pool_ = &snapshot_->pools[snapshot_->route_pools[route_]];
+  if (!find_route()) return refuse(404, "no route for this request");
   client_.set_state(Downstream::State::deciding);
   choose();
   return HeadResult::moved_on;
+}
+
+bool Exchange::find_route() {
+  std::string path_storage;
+  const std::string_view path = normalize_path(target_.substr(0, target_.find('?')), path_storage);
+  const int route = snapshot_->router.match(method(), host_, path, request_);
+  if (route < 0) return false;
+  route_ = static_cast<uint32_t>(route);
+  rules_ = &snapshot_->header_rules[route_];
+  pool_ = &snapshot_->pools[snapshot_->route_pools[route_]];
+  return true;
 }
 
 void Exchange::believe_peer(const ForwardingRules& forwarding) {

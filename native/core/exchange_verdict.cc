@@ -110,13 +110,13 @@ bool Exchange::step_judged() {
     return true;
   }
   const Standing standing = splicer.standing(link_);
-  const bool unasked = standing.exchange != Standing::Exchange::waiting || !standing.head.empty();
-  if (!well && !unasked && !late_from_backend_.empty()) {
-    leave_translated_backend();
-    return true;
-  }
   if (!well) {
-    backend_closed(standing);
+    const bool for_own = standing.exchange == Standing::Exchange::waiting && standing.head.empty();
+    if (for_own && !late_from_backend_.empty()) {
+      leave_translated_backend();
+    } else {
+      backend_closed(standing);
+    }
     return true;
   }
   // What the client sent ahead is served when it has all of the response before: `budget_spent` says so.
@@ -179,13 +179,7 @@ void Exchange::adopt_head() {
   request_used_ = request_.length;
   read_target();
   host_ = normalize_host(authority_, host_storage_);
-  const std::string_view path = target_.substr(0, target_.find('?'));
-  const int route = snapshot_->router.match(method(), host_, path, request_);
-  if (route >= 0) {
-    route_ = static_cast<uint32_t>(route);
-    rules_ = &snapshot_->header_rules[route_];
-    pool_ = &snapshot_->pools[snapshot_->route_pools[route_]];
-  }
+  find_route();
   id_.front() = '\0';
   tried_.clear();
   attempts_ = interim_responses_ = 0;

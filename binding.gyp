@@ -66,6 +66,7 @@
             "native/engine/packet/guardian.cc",
             "native/engine/packet/hooks.cc",
             "native/engine/packet/kernel.cc",
+            "native/engine/packet/link_returns.cc",
             "native/engine/packet/link_verdicts.cc",
             "native/engine/packet/links.cc",
             "native/engine/packet/neighbours.cc",

@@ -5,62 +5,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
-#include "numbers.h"
+#include "record_pair.h"
 
 namespace longsplice::packet {
 
 namespace {
-
-uint32_t state_of(uint32_t phase) { return phase & LS_STATE; }
-uint32_t in_state(uint32_t phase, ls_state state) { return (phase & ~uint32_t{LS_STATE}) | state; }
-
-uint32_t real_rcv(const ls_record& record) { return record.local_rcv + record.adv_in; }
-uint32_t real_snd(const ls_record& record) { return record.local_snd + record.adv_out; }
-
-uint32_t stack_clock(const ls_record& record) {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const uint64_t ns = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-  return record.ts_base + static_cast<uint32_t>((ns - record.ts_base_ns) / 1'000'000);
-}
-
-// The client's record first, as the programs do. False: traffic has returned already.
-bool hold(ls_record& client, ls_record& backend) {
-  for (;;) {
-    const uint32_t phase = load(client.phase);
-    if (state_of(phase) == LS_LOCAL) return false;
-    // A program that holds it lets go within the packet that it is at.
-    if (state_of(phase) != LS_LINKED || !exchange(client.phase, phase, in_state(phase, LS_RESUMING)))
-      continue;
-    store(backend.phase, in_state(phase, LS_RESUMING));
-    return true;
-  }
-}
-
-void let_go(ls_record& client, ls_record& backend, ls_state state) {
-  store(backend.phase, in_state(backend.phase, state));
-  store(client.phase, in_state(client.phase, state));
-}
-
-// The numbers that the remote end would see if the socket spoke for itself again. `kept`: bytes of the other end that
-// wait in that one's socket.
-void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
-  record.adv_in = record.seq_next - record.local_rcv;
-  record.adv_out = peer.seq_next - kept + peer.delta_seq - record.local_snd;
-  const uint32_t clock = stack_clock(record) + record.ts_advance;
-  if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
-}
-
-bool everything_acknowledged(const ls_record& from, const ls_record& by) {
-  return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
-}
-
-bool both_acknowledged(const ls_record& a, const ls_record& b) {
-  return everything_acknowledged(a, b) && everything_acknowledged(b, a);
-}
 
 // What became of a link that is over.
 Splicer::End end_of(const ls_record& client, const ls_record& backend) {
@@ -71,10 +22,6 @@ Splicer::End end_of(const ls_record& client, const ls_record& backend) {
   if ((client.ends & LS_RESET) != 0) return Splicer::End::reset;
   if ((backend.flags & LS_JUDGED) != 0) return Splicer::End::closed;
   return (client.ends & backend.ends & LS_FIN) != 0 ? Splicer::End::finished : Splicer::End::late;
-}
-
-bool spent(const ls_record& record) {
-  return (record.flags & LS_BUDGET) != 0 && !after(load(record.budget_end), load(record.seq_next));
 }
 
 // What the programs note of one link.
@@ -256,10 +203,6 @@ void Links::relay(Half& from, const Half& to, uint32_t bytes) {
   store(source.local_acked, source.local_snd - 1);
 }
 
-void Links::looked(LinkId id) {
-  __atomic_fetch_and(&record(at(id).client).flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
-}
-
 void Links::relay_to_backend(LinkId id, uint32_t bytes) { relay(at(id).client, at(id).backend, bytes); }
 
 void Links::relay_to_client(LinkId id, uint32_t bytes) { relay(at(id).backend, at(id).client, bytes); }
@@ -290,112 +233,6 @@ void Links::leave_link(Link& link) {
   link.owner = nullptr;
   if (link.judge) free_judges_.push_back(*link.judge);
   active_--;
-}
-
-bool Links::release(LinkId id) {
-  const Link& link = at(id);
-  if (((load(record(link.client).ends) | load(record(link.backend).ends)) & LS_HELD) != 0) {
-    // The stacks have the right numbers, or one that makes the end ask for it.
-    cut(id);
-    return false;
-  }
-  close_silently_later(link.client.fd);
-  close_silently_later(link.backend.fd);
-  leave_link(at(id));
-  return true;
-}
-
-void Links::cut(LinkId id) {
-  Link& link = at(id);
-  ls_record& c = record(link.client);
-  ls_record& b = record(link.backend);
-  if (hold(c, b)) {
-    settle(c, b, link.backend.unread);
-    settle(b, c, link.client.unread);
-    let_go(c, b, LS_LOCAL);
-  }
-  leave_link(link);
-}
-
-bool Links::take_back(LinkId id) {
-  const Link& link = at(id);
-  ls_record& c = record(link.client);
-  ls_record& b = record(link.backend);
-  const bool held = hold(c, b);
-  if (held && (!both_acknowledged(c, b) || ((c.ends | b.ends) & (LS_FIN | LS_RESET)) != 0)) {
-    let_go(c, b, LS_LINKED);
-    return false;
-  }
-  if (held) {
-    settle(c, b, link.backend.unread);
-    settle(b, c, link.client.unread);
-    let_go(c, b, LS_LOCAL);
-  }
-  leave_link(at(id));
-  return true;
-}
-
-// A backend that may send nothing past us had begun to answer when its link was made, and not all of it was in the queue
-// by then. Its stack has received it, so the numbers have to, or that stack throws away what it is told from here on.
-void Links::keep_early_answer(Link& link) {
-  ls_record& c = record(link.client);
-  ls_record& b = record(link.backend);
-  uint32_t unread = 0;
-  if (b.budget_end != link.backend.begin || !read_unread(link.backend.fd, unread)) return;
-  const uint32_t more = unread - link.backend.kept;
-  if (more == 0) return;
-  link.backend.kept = unread;
-  link.backend.begin += more;
-  b.local_rcv += more;
-  b.link_rcv += more;
-  b.seq_next += more;
-  b.budget_end += more;
-  b.delta_seq -= more;
-  c.delta_ack += more;
-  b.local_acked = b.local_snd - 1;
-}
-
-// The client had sent more behind its request, and not all of it was in the queue when the link was made.
-void Links::keep_early_request(LinkId id, uint32_t bytes) {
-  Link& link = at(id);
-  ls_record& c = record(link.client);
-  ls_record& b = record(link.backend);
-  if (!hold(c, b)) return;
-  c.local_rcv += bytes;
-  c.link_rcv += bytes;
-  c.seq_next += bytes;
-  c.delta_seq -= bytes;
-  b.delta_ack += bytes;
-  c.local_acked = c.local_snd - 1;
-  link.client.begin += bytes;
-  ls_judge& j = judge(link);
-  j.request_begin += bytes;
-  j.request_end += bytes;
-  j.version = 0;
-  let_go(c, b, LS_LINKED);
-}
-
-bool Links::await_quiet(LinkId id) {
-  ls_record& c = record(at(id).client);
-  ls_record& b = record(at(id).backend);
-  if (!hold(c, b)) return false;
-  const bool waits = !everything_acknowledged(b, c);
-  if (waits && !spent(b)) {
-    b.budget_end = b.seq_next;
-    b.flags |= LS_BUDGET;
-    store(b.ends, b.ends & ~uint32_t{LS_SPENT});
-  }
-  let_go(c, b, LS_LINKED);
-  return waits;
-}
-
-void Links::pause_client(LinkId id) {
-  ls_record& c = record(at(id).client);
-  ls_record& b = record(at(id).backend);
-  if (!hold(c, b)) return;
-  keep_early_answer(at(id));
-  if (after(c.budget_end, c.seq_next)) c.budget_end = c.seq_next;
-  let_go(c, b, LS_LINKED);
 }
 
 // The kernel wakes only a consumer that has caught up. libbpf publishes how far it came and then looks for more, with no

@@ -98,6 +98,8 @@ class Links final : public Splicer {
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;
   void relay(Half& from, const Half& to, uint32_t bytes);
+  void return_to_stacks(const Link& link);
+  void begin_later(Half& half, const Half& other, uint32_t bytes);
   void keep_early_answer(Link& link);
   void leave_link(Link& link);
   ls_judge& judge(const Link& link) const { return kernel_->judges()[*link.judge]; }

@@ -78,11 +78,17 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
     if (received < room && !peer_closed_) readable_ = false;
     return Read::data;
   }
-  if (count == 0 && kept_ && kept_->owes(received_)) {
+  if (count < 0 && errno == EINTR) return receive(to, room, received);
+  return without_bytes(count);
+}
+
+// What it means that a system call brought none.
+Stream::Read Stream::without_bytes(ssize_t result) {
+  if (result == 0 && kept_ && kept_->owes(received_)) {
     readable_ = false;
     return Read::would_block;
   }
-  if (count == 0) {
+  if (result == 0) {
     peer_closed_ = true;
     return Read::closed;
   }
@@ -90,7 +96,6 @@ Stream::Read Stream::receive(char* to, size_t room, size_t& received) {
     readable_ = false;
     return Read::would_block;
   }
-  if (errno == EINTR) return receive(to, room, received);
   broken_ = true;
   return Read::failed;
 }
@@ -103,17 +108,8 @@ Stream::Read Stream::splice_into(int pipe, size_t room, size_t& received) {
     received_ += received;
     return Read::data;
   }
-  if (count == 0) {
-    peer_closed_ = true;
-    return Read::closed;
-  }
-  if (errno == EAGAIN) {
-    readable_ = false;
-    return Read::would_block;
-  }
-  if (errno == EINTR) return splice_into(pipe, room, received);
-  broken_ = true;
-  return Read::failed;
+  if (count < 0 && errno == EINTR) return splice_into(pipe, room, received);
+  return without_bytes(count);
 }
 
 // splice(2) has no MSG_NOSIGNAL: a connection that is gone raises SIGPIPE. Node ignores it from its start on

@@ -105,6 +105,7 @@ class Stream {
   void shut_down_sending();
 
  private:
+  Read without_bytes(ssize_t result);
   bool hold(std::span<const iovec> pieces);
   bool send_now(std::span<const iovec> pieces);
   bool transmit(std::span<iovec> pieces, size_t& sent);

@@ -9,12 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
 #include "../../bpf/include/abi.h"
+#include "../libbpf_messages.h"
 
 // The compiled programs (native/bpf/embed.cjs).
 extern "C" {
@@ -36,23 +35,6 @@ constexpr uint32_t kMostJudges = 16 * 1024;
 constexpr uint32_t kPaths = 64 * 1024;
 constexpr uint32_t kNames = 4096;
 constexpr uint32_t kPlaces = 64 * 1024;
-constexpr size_t kLogShown = 2000;
-
-// What libbpf says goes into the result, not to stderr.
-thread_local std::string* messages = nullptr;
-int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || messages == nullptr) return 0;
-  // The verifier's log comes as one message, and says at its end what is wrong.
-  char* text = nullptr;
-  if (vasprintf(&text, format, arguments) < 0) return 0;
-  *messages += text;
-  free(text);
-  return 0;
-}
-
-std::string last_of(const std::string& text) {
-  return text.size() <= kLogShown ? text : "..." + text.substr(text.size() - kLogShown);
-}
 
 uint32_t links_by_descriptors() {
   rlimit limit{};
@@ -66,25 +48,18 @@ T* map_memory(int map, size_t count) {
   return memory == MAP_FAILED ? nullptr : static_cast<T*>(memory);
 }
 
-std::string errno_text(const char* what) { return std::string(what) + ": " + strerror(errno); }
-
 }  // namespace
 
 LoadResult Kernel::load(uint32_t workers) {
-  std::string said;
-  messages = &said;
-  libbpf_set_print(keep_message);
+  const LibbpfMessages said;
   std::unique_ptr<Kernel> kernel(new Kernel());
   const std::string error = kernel->open(workers);
-  messages = nullptr;
+  const int number = errno;
   if (error.empty()) return {LoadResult::Status::loaded, "", std::move(kernel)};
-  if (errno == EPERM || errno == EACCES) {
-    // The verifier's refusals have the same number as missing rights; they come with a log.
-    const bool verifier = said.find("processed") != said.npos;
-    if (!verifier) return {LoadResult::Status::denied, "CAP_BPF and CAP_NET_ADMIN (or root)", nullptr};
-  }
-  if (errno == ENOSYS || errno == ENOTSUP) return {LoadResult::Status::unsupported, "5.15", nullptr};
-  return {LoadResult::Status::failed, last_of(error + "\n" + said), nullptr};
+  if ((number == EPERM || number == EACCES) && !said.from_verifier())
+    return {LoadResult::Status::denied, "CAP_BPF and CAP_NET_ADMIN (or root)", nullptr};
+  if (number == ENOSYS || number == ENOTSUP) return {LoadResult::Status::unsupported, "5.15", nullptr};
+  return {LoadResult::Status::failed, said.after(error), nullptr};
 }
 
 // Returns what went wrong, with errno, or nothing.

@@ -8,9 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
-#include <cstring>
+
+#include "../libbpf_messages.h"
 
 // The compiled programs (native/bpf/embed.cjs).
 extern "C" {
@@ -26,24 +25,7 @@ namespace {
 // that was closed this instant, so a place is not given away again at once.
 constexpr uint32_t kPlaces = 16 * 1024;
 constexpr size_t kResting = 64;
-constexpr size_t kLogShown = 2000;
 constexpr const char* kCapabilities = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or root)";
-
-// What libbpf says goes into the result, not to stderr.
-thread_local std::string* messages = nullptr;
-int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || messages == nullptr) return 0;
-  char line[1024];
-  vsnprintf(line, sizeof line, format, arguments);
-  *messages += line;
-  return 0;
-}
-
-std::string last_of(const std::string& text) {
-  return text.size() <= kLogShown ? text : "..." + text.substr(text.size() - kLogShown);
-}
-
-std::string errno_text(const char* what) { return std::string(what) + ": " + strerror(errno); }
 
 }  // namespace
 
@@ -55,23 +37,18 @@ uint64_t cookie_of(int fd) {
 }
 
 LoadResult Kernel::load() {
-  std::string said;
-  messages = &said;
-  libbpf_set_print(keep_message);
+  const LibbpfMessages said;
   std::shared_ptr<Kernel> kernel(new Kernel());
   const std::string error = kernel->open();
   const int number = errno;
-  messages = nullptr;
   if (error.empty()) return {LoadResult::Status::loaded, "", std::move(kernel)};
-  // The verifier's refusals have the same number as missing rights; they come with a log.
-  const bool verifier = said.find("processed") != said.npos;
-  if ((number == EPERM || number == EACCES) && !verifier)
+  if ((number == EPERM || number == EACCES) && !said.from_verifier())
     return {LoadResult::Status::denied, kCapabilities, nullptr};
   if (number == ENOSYS || number == EOPNOTSUPP || number == ESRCH) {
     return {LoadResult::Status::unsupported, "Linux 6.1 with CONFIG_NET_SOCK_MSG and CONFIG_DEBUG_INFO_BTF",
             nullptr};
   }
-  return {LoadResult::Status::failed, last_of(error + "\n" + said), nullptr};
+  return {LoadResult::Status::failed, said.after(error), nullptr};
 }
 
 // Returns what went wrong, with errno, or nothing.

@@ -1,51 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/dataplane/index.js";
-import { compileRoute, type RouteSpec } from "../../src/routing/index.js";
+import type { RouteSpec } from "../../src/routing/index.js";
+import { nativePool, nativeRoute, nativeSnapshot } from "../support/native-snapshot.js";
 
 const addon = loadAddon();
 
-function snapshotOf(matches: readonly RouteSpec["match"][]) {
-  const routes = matches.map((match, index) =>
-    compileRoute(
-      {
-        match,
-        pool: "p",
-        label: String(index),
-        setRequestHeaders: [],
-        removeRequestHeaders: [],
-        setResponseHeaders: [],
-        removeResponseHeaders: [],
-      },
-      { poolIndex: () => 0, routeId: () => index, forward: "exchange" },
-    ),
+const snapshotOf = (matches: readonly RouteSpec["match"][]) =>
+  nativeSnapshot(
+    matches.map((match, index) => nativeRoute(index, match)),
+    [nativePool("p")],
   );
-  const pool = {
-    name: "p",
-    policy: 0,
-    neededHeaders: [],
-    wantsDone: false,
-    choosesBy: "load" as const,
-    proxyProtocol: "none" as const,
-    backends: [],
-  };
-  return {
-    routes,
-    pools: [pool],
-    timeouts: { header: 1, connect: 1, response: 1, idle: 1, stream: 1 },
-    limits: { headerBytes: 16384, headers: 100, connections: 0, queue: 1 },
-    forwarding: {
-      active: false,
-      trusted: [],
-      xForwardedFor: false,
-      xForwardedProto: false,
-      xForwardedHost: false,
-      forwarded: false,
-    },
-    accessLog: "off" as const,
-    generation: 1,
-  };
-}
 
 const match = (
   routes: readonly RouteSpec["match"][],

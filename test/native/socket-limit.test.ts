@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/dataplane/index.js";
+import { nativeSnapshot } from "../support/native-snapshot.js";
 
 const addon = loadAddon();
 const DESCRIPTORS = 64;
@@ -10,22 +11,7 @@ const DESCRIPTORS = 64;
 const UNLIMITED = 2 ** 32 - 1;
 
 /** No route: every request is answered 404. */
-const nothing = {
-  routes: [],
-  pools: [],
-  timeouts: { header: 60_000, connect: 60_000, response: 60_000, idle: 60_000, stream: 60_000 },
-  limits: { headerBytes: 16384, headers: 100, connections: 0, queue: 1 },
-  forwarding: {
-    active: false,
-    trusted: [],
-    xForwardedFor: false,
-    xForwardedProto: false,
-    xForwardedHost: false,
-    forwarded: false,
-  },
-  accessLog: "off" as const,
-  generation: 1,
-};
+const nothing = nativeSnapshot();
 
 it("gives pipes no more than an eighth of the descriptors", () => {
   addon.setSocketLimit(15);

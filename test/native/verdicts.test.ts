@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { loadAddon, type NativeRoute } from "../../src/dataplane/index.js";
-import { compileRoute, type RouteSpec } from "../../src/routing/index.js";
+import type { RouteSpec } from "../../src/routing/index.js";
+import { nativePool, nativeRoute, nativeSnapshot } from "../support/native-snapshot.js";
 
 const addon = loadAddon();
 
@@ -13,48 +14,17 @@ interface Route {
   adds: boolean;
 }
 
-const pool = (name: string, choosesBy: "load" | "request") => ({
-  name,
-  policy: 0,
-  neededHeaders: [],
-  wantsDone: false,
-  choosesBy,
-  proxyProtocol: "none" as const,
-  backends: [],
-});
-
-function snapshotOf(routes: readonly Route[]) {
-  const compiled = routes.map(({ match, forward, pool, adds }, index) =>
-    compileRoute(
-      {
-        match,
-        pool: "p",
-        label: String(index),
-        setRequestHeaders: adds ? [["a", "b"]] : [],
-        removeRequestHeaders: ["x-secret"],
-        setResponseHeaders: [],
-        removeResponseHeaders: [],
-      },
-      { poolIndex: () => pool, routeId: () => index, forward },
+const snapshotOf = (routes: readonly Route[]) =>
+  nativeSnapshot(
+    routes.map(({ match, forward, pool, adds }, index) =>
+      nativeRoute(index, match, {
+        forward,
+        pool,
+        fields: { setRequestHeaders: adds ? [["a", "b"]] : [], removeRequestHeaders: ["x-secret"] },
+      }),
     ),
+    [nativePool("by load", "load"), nativePool("by request", "request")],
   );
-  return {
-    routes: compiled,
-    pools: [pool("by load", "load"), pool("by request", "request")],
-    timeouts: { header: 1, connect: 1, response: 1, idle: 1, stream: 1 },
-    limits: { headerBytes: 16384, headers: 100, connections: 0, queue: 1 },
-    forwarding: {
-      active: false,
-      trusted: [],
-      xForwardedFor: false,
-      xForwardedProto: false,
-      xForwardedHost: false,
-      forwarded: false,
-    },
-    accessLog: "off" as const,
-    generation: 1,
-  };
-}
 
 const plain = (match: RouteSpec["match"]): Route => ({ match, forward: "connection", pool: 0, adds: false });
 

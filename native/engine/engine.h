@@ -55,8 +55,8 @@ struct Passage {
   std::unique_ptr<Handoff> handoff;  // while it stands
   uint64_t copy_until = 0;           // a pipe is not worth it before so many bytes were copied
   uint64_t look_again_ms = 0;
-  const char* fallback =
-      nullptr;  // why bytes were copied that another engine should have carried, in one word
+  // Why bytes were copied that another engine should have carried, in one word.
+  const char* fallback = nullptr;
 
   uint64_t held() const { return (pipe ? pipe->held() : 0) + (handoff ? handoff->held() : 0); }
   uint64_t taken() const { return moved.total() + held(); }

@@ -2,7 +2,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { loadAddon, type NativeAddon, type PacketEngineResult } from "../../src/dataplane/native.js";
 import { openPacketEngine } from "../../src/dataplane/packet-engine.js";
 import { probe } from "../../src/dataplane/probe.js";
-import { exitCodeOf } from "../../src/errors/index.js";
+import { expectRefusal } from "../support/refused-engine.js";
 
 vi.mock("../../src/dataplane/native.js", () => ({ loadAddon: vi.fn() }));
 
@@ -44,21 +44,7 @@ test.each<[PacketEngineResult, string, string]>([
   [{ status: "not-built", detail: "no clang" }, "packet: no clang", "libbpf-dev"],
 ])("a packet engine that is %o ends the start with 2, and doctor says the same", (found, why, help) => {
   result = found;
-  let error: unknown;
-  try {
-    openPacketEngine({ interfaces: "auto", workers: 1 });
-  } catch (thrown) {
-    error = thrown;
-  }
-  expect(error).toMatchObject({
-    code: "LS_ENGINE_UNAVAILABLE",
-    message: expect.stringContaining(why),
-    remedy: expect.stringContaining(help),
-  });
-  expect(exitCodeOf(error)).toBe(2);
-  const { reason, remedy } = packet()!;
-  expect((error as Error).message).toContain(reason);
-  expect(remedy).toBe((error as { remedy: string }).remedy);
+  expectRefusal(() => openPacketEngine({ interfaces: "auto", workers: 1 }), "packet", why, help);
 });
 
 test("doctor reports every engine, also where the addon does not load", () => {

@@ -2,7 +2,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { loadAddon, type NativeAddon, type PipeObstacle } from "../../src/dataplane/native.js";
 import { requirePipeEngine } from "../../src/dataplane/pipe-engine.js";
 import { probe } from "../../src/dataplane/probe.js";
-import { exitCodeOf } from "../../src/errors/index.js";
+import { expectRefusal } from "../support/refused-engine.js";
 
 vi.mock("../../src/dataplane/native.js", () => ({ loadAddon: vi.fn() }));
 
@@ -33,20 +33,5 @@ test.each<[PipeObstacle, string, string]>([
   ["splice", "refuses splice(2)", "seccomp"],
 ])("the obstacle %s ends the start with 2, and doctor says the same", (found, why, help) => {
   obstacle = found;
-  let error: unknown;
-  try {
-    requirePipeEngine();
-  } catch (thrown) {
-    error = thrown;
-  }
-  expect(error).toMatchObject({
-    code: "LS_ENGINE_UNAVAILABLE",
-    message: expect.stringContaining(why),
-    remedy: expect.stringContaining(help),
-  });
-  expect(exitCodeOf(error)).toBe(2);
-  const { usable, reason, remedy } = pipe()!;
-  expect(usable).toBe(false);
-  expect((error as Error).message).toContain(reason);
-  expect(remedy).toBe((error as { remedy: string }).remedy);
+  expectRefusal(requirePipeEngine, "pipe", why, help);
 });

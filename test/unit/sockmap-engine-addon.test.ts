@@ -3,7 +3,7 @@ import { loadAddon, type NativeAddon, type SockmapEngineResult } from "../../src
 import { planRoute } from "../../src/dataplane/planner.js";
 import { probe } from "../../src/dataplane/probe.js";
 import { openSockmapEngine } from "../../src/dataplane/sockmap-engine.js";
-import { exitCodeOf } from "../../src/errors/index.js";
+import { expectRefusal } from "../support/refused-engine.js";
 
 vi.mock("../../src/dataplane/native.js", () => ({ loadAddon: vi.fn() }));
 
@@ -39,22 +39,7 @@ test.each<[SockmapEngineResult, string, string]>([
   [{ status: "not-built", detail: "no clang" }, "sockmap: no clang", "libbpf-dev"],
 ])("a sockmap engine that is %o ends the start with 2, and doctor says the same", (found, why, help) => {
   result = found;
-  let error: unknown;
-  try {
-    openSockmapEngine();
-  } catch (thrown) {
-    error = thrown;
-  }
-  expect(error).toMatchObject({
-    code: "LS_ENGINE_UNAVAILABLE",
-    message: expect.stringContaining(why),
-    remedy: expect.stringContaining(help),
-  });
-  expect(exitCodeOf(error)).toBe(2);
-  const { usable, reason, remedy } = sockmap()!;
-  expect(usable).toBe(false);
-  expect((error as Error).message).toContain(reason);
-  expect(remedy).toBe((error as { remedy: string }).remedy);
+  expectRefusal(openSockmapEngine, "sockmap", why, help);
 });
 
 test("it is for exchanges only, and only where it is ordered", () => {

@@ -148,4 +148,40 @@ void Judged::expect_answers(const Segment& in) { expect_spliced(backend, in, spl
 
 void Judged::acknowledge() { expect_answers(acknowledgement_of_backend()); }
 
+void on_both_families(Report& report, const std::function<void(const Shape&)>& run) {
+  for (const bool v6 : {false, true}) {
+    const Shape shape{v6, false, false};
+    report.where = shape.name() + ": ";
+    run(shape);
+  }
+  report.where = "";
+}
+
+Segment with(Segment segment, uint8_t flags) {
+  segment.flags |= flags;
+  return segment;
+}
+
+void expect_event(Rig& rig, Report& report, uint32_t kind) {
+  const std::vector<ls_event> events = rig.events();
+  report.equal("events", events.size(), size_t{1});
+  if (!events.empty()) report.equal("kind", events[0].kind, kind);
+}
+
+void expect_told(Rig& rig, Report& report, uint32_t status, uint32_t body, const std::string& text,
+                 uint32_t route) {
+  const std::vector<Passed> all = rig.passed();
+  report.equal("requests told", all.size(), size_t{1});
+  if (all.empty()) return;
+  const auto& [passed, told] = all[0];
+  report.equal("kind", passed.kind, uint32_t{LS_EVENT_PASSED});
+  report.equal("link", passed.link, kLinkNumber);
+  report.equal("status", uint32_t{passed.status}, status);
+  report.equal("body", passed.body, body);
+  report.equal("route", passed.route, route);
+  report.equal("text", told, text);
+  report.equal("in order", passed.started_ns <= passed.responded_ns && passed.responded_ns <= passed.ended_ns,
+               true);
+}
+
 }  // namespace longsplice::programs

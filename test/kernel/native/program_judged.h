@@ -1,6 +1,7 @@
 // A link whose requests are judged one by one.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "program_cases.h"
@@ -17,8 +18,16 @@ VerdictTable::Destination to_route(uint32_t route, uint32_t pool = kPool, bool p
 
 // "GET /x HTTP/1.1", and fields behind Host; each with its line end.
 std::string head_of(const std::string& line, const std::string& fields = "");
+inline const std::string kAsk = head_of("GET /one HTTP/1.1", "accept: */*\r\n");
+inline const std::string kAskAnother = head_of("GET /another HTTP/1.1");
+inline const std::string kOk = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
 // What passes, said plainly (docs/verdicts.md).
 bool is_plain(const std::string& head, const VerdictTable& table);
+
+// On IPv4 and on IPv6.
+void on_both_families(Report& report, const std::function<void(const Shape&)>& run);
+// `segment` with more flags.
+Segment with(Segment segment, uint8_t flags);
 
 // Nothing is under way on it at first: the last response is complete and acknowledged.
 class Judged : public Link {
@@ -51,5 +60,11 @@ class Judged : public Link {
   Rig& rig_;
   Report& report_;
 };
+
+// Of events there is one, of this kind.
+void expect_event(Rig& rig, Report& report, uint32_t kind);
+// Of requests that passed one is told, with this response.
+void expect_told(Rig& rig, Report& report, uint32_t status, uint32_t body, const std::string& text = "",
+                 uint32_t route = kRoute);
 
 }  // namespace longsplice::programs

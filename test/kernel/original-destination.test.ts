@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { join, Namespace } from "../support/netns.js";
+import { within } from "../support/wait.js";
 
 const BIN = fileURLToPath(new URL("../../bin/longsplice.js", import.meta.url));
 
@@ -14,8 +15,14 @@ const ORIGIN = `
     response.end(request.socket.localAddress.replace("::ffff:", ""));
   }).listen(80, "::", () => console.log("up"));`;
 
-function firstLine(child: { stdout: NodeJS.ReadableStream | null }): Promise<string> {
-  return new Promise((resolve) => createInterface({ input: child.stdout! }).once("line", resolve));
+/** Resolves when the child has written a line with `text`. */
+function says(child: { stdout: NodeJS.ReadableStream | null }, text: string): Promise<void> {
+  const said = new Promise<void>((resolve) => {
+    createInterface({ input: child.stdout! }).on("line", (line) => {
+      if (line.includes(text)) resolve();
+    });
+  });
+  return within(said, 15_000, text);
 }
 
 /** client - router with the proxy and a redirect of port 80 - backend with two addresses of each family. */
@@ -40,7 +47,7 @@ async function makeNetwork(redirect: boolean) {
       iifname "clients" tcp dport 80 redirect to :8080; }; }`;
     router.run("nft", ["-f", "-"], rules);
   }
-  expect(await firstLine(backend.start(process.execPath, ["-e", ORIGIN]))).toBe("up");
+  await says(backend.start(process.execPath, ["-e", ORIGIN]), "up");
   const folder = mkdtempSync(joinPath(tmpdir(), "longsplice-kernel-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = joinPath(folder, "longsplice.yaml");
@@ -53,8 +60,9 @@ workers: 2
 `,
   );
   const proxy = router.start(process.execPath, [BIN, "run", "-c", file]);
-  expect(await firstLine(proxy)).toContain('"msg":"ready"');
-  const get = (url: string) => client.run("curl", ["-sS", "-g", "-w", " %{http_code}", url]);
+  await says(proxy, '"msg":"ready"');
+  // Three times on one connection: links begin at the second request.
+  const get = (url: string) => client.run("curl", ["-sS", "-g", "-w", " %{http_code}\n", url, url, url]);
   return { get };
 }
 
@@ -62,16 +70,16 @@ describe("a backend at the original destination", () => {
   it("is the one that each client asked for, before nftables redirected it", async () => {
     const { get } = await makeNetwork(true);
     for (const address of ["10.77.2.2", "10.77.2.3", "10.77.2.2"]) {
-      expect(get(`http://${address}/`)).toBe(`${address} 200`);
+      expect(get(`http://${address}/`)).toBe(`${address} 200\n`.repeat(3));
     }
     for (const address of ["fd77:2::2", "fd77:2::3"]) {
-      expect(get(`http://[${address}]/`)).toBe(`${address} 200`);
+      expect(get(`http://[${address}]/`)).toBe(`${address} 200\n`.repeat(3));
     }
   });
 
   it("is refused with 502 where nothing was redirected, because it would be the proxy itself", async () => {
     const { get } = await makeNetwork(false);
-    expect(get("http://10.77.1.1:8080/")).toMatch(/ 502$/);
-    expect(get("http://[fd77:1::1]:8080/")).toMatch(/ 502$/);
+    expect(get("http://10.77.1.1:8080/")).toMatch(/^(.* 502\n){3}$/s);
+    expect(get("http://[fd77:1::1]:8080/")).toMatch(/^(.* 502\n){3}$/s);
   });
 });

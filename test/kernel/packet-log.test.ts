@@ -23,8 +23,10 @@ async function logged(accessLog: "json" | "combined"): Promise<string> {
   });
   const fields = [`cookie: ${COOKIE}`, "Host: Some.Example:80", "Referer: http://from.example/"];
   const args = [...fields, "user-agent: an agent"].flatMap((field) => ["-H", field]);
-  topology.client.run("curl", ["-sS", ...args, `http://${withPort(topology.target, 8080)}${TARGET}`]);
-  expect((await proxy.quietCounters()).links("finished")).toBe(1);
+  // Links begin at the second request of a connection.
+  const urls = ["/1/k", TARGET].map((target) => `http://${withPort(topology.target, 8080)}${target}`);
+  topology.client.run("curl", ["-sS", ...args, ...urls]);
+  expect((await proxy.quietCounters()).links()).toBe(1);
   const line = await eventually("the line", async () => proxy.lines.find((text) => text.includes(TARGET)));
   await proxy.stop();
   return line;

@@ -64,6 +64,22 @@ static __always_inline int note_packet(const struct packet* p, struct ls_record*
   return phase_of(r) == phase;
 }
 
+// The stack misses bytes of which later ones went to it before the link was made: those wait there, and would be taken for
+// others when the link has returned. So it gets what is missing, and with it what the segment has besides; user space
+// sends it on.
+static __always_inline int give_to_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
+                                         const struct ls_record* peer) {
+  const struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
+  raise(&r->given, packet_end(p));
+  // User space clears the flag and then reads the number; so one of the two sees the other.
+  if ((r->flags & LS_BUDGET) && !(*(const volatile __u8*)&client->flags & LS_UNSEEN)) {
+    count(LS_COUNT_resuming);
+    return DROP;
+  }
+  count(LS_COUNT_old_data);
+  return to_own_stack(skb, p, r);
+}
+
 static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
                                          __u32 index, __u32 phase, int on_loopback) {
   const __u32 peer_index = r->peer;
@@ -78,13 +94,14 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     return DROP;
   }
   if (skb->tc_index == stack_copy) return tell_stack(skb, p, r, r->local_rcv);
-  if (p->payload != 0 && before(p->seq, r->link_rcv)) {
+  if (p->payload != 0 && before(p->seq, r->given)) {
     // The remote end missed our stack's acknowledgement: it gets another one from there. These bytes must not go on:
     // where they would arrive are other bytes, the head as it was written anew.
-    if (!after(packet_end(p), r->link_rcv)) {
+    if (!after(packet_end(p), r->given)) {
       count(LS_COUNT_old_data);
       return to_own_stack(skb, p, r);
     }
+    if (after(r->given, r->local_rcv + r->adv_in)) return give_to_stack(skb, p, r, peer);
     count(LS_COUNT_old_data_cut);
     // A byte before what it expects makes the stack acknowledge again (RFC 9293, 3.10.7.4).
     return tell_stack(skb, p, r, r->local_rcv - 1);
@@ -128,7 +145,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     skb->tc_index = stack_copy;
     bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);
     skb->tc_index = 0;
-    raise(&r->local_acked, p->ack - r->adv_out);
+    raise(&r->local_acked, ack_for_stack(r, p));
   }
   // A byte that is called urgent is taken out of those that were judged, also when the flag comes before it.
   if ((r->flags & (LS_JUDGED | LS_CLIENT)) == (LS_JUDGED | LS_CLIENT)) p->flags &= ~LS_TCP_URG;
@@ -154,6 +171,7 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, __u32
       // A link that is made next may never see another packet of this end.
       if (p->flags & LS_TCP_ACK) raise(&r->ack_seen, p->ack);
       r->window = (__u32)p->window << (r->remote_wscale & 15);
+      if (p->payload != 0) raise(&r->given, packet_end(p));
       count(LS_COUNT_local_in);
       return to_own_stack(skb, p, r);
     default:

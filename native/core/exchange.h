@@ -115,6 +115,7 @@ class Exchange : private Splicer::Owner {
   bool try_tunnel_link(bool fresh);
   bool step_linked();
   bool relay(Stream& from, Stream& to, bool to_backend);
+  bool relay_what_slipped();
   bool go_on_after_link();
   void account_body_link(const Splicer::Totals& totals);
   void account_link();
@@ -122,6 +123,7 @@ class Exchange : private Splicer::Owner {
   void cut_link();
   void link_ended(Splicer::End end) override;
   void budget_spent() override;
+  void go_on_after_end(Splicer::End end);
 
   // exchange_verdict.cc
   void plan_link();
@@ -133,7 +135,7 @@ class Exchange : private Splicer::Owner {
   void keep_early(uint32_t bytes);
   bool step_judged();
   void leave_translated_backend();
-  void go_on_after_verdicts();
+  bool go_on_after_verdicts();
   void adopt(const Splicer::Standing& standing);
   void adopt_head();
   void await_response();
@@ -242,11 +244,13 @@ class Exchange : private Splicer::Owner {
   // What came with the packet at which a link returned, while it was being looked for bytes to relay.
   Buffer late_from_client_;
   Buffer late_from_backend_;
-  bool wants_link_ = false;     // on which the response passes
-  bool client_closed_ = false;  // while the link stood
-  bool passes_ = false;         // ... and requests that follow
-  bool looks_ = false;          // for bytes that slipped into a queue while a body's link was made
-  bool link_refused_ = false;   // for the body or the tunnel
+  bool wants_link_ = false;               // on which the response passes
+  bool client_closed_ = false;            // while the link stood
+  bool passes_ = false;                   // ... and requests that follow
+  bool looks_ = false;                    // for bytes that slipped into a queue while a body's link was made
+  bool link_refused_ = false;             // for the body or the tunnel
+  bool spent_ = false;                    // the budgets of the link may be
+  std::optional<Splicer::End> link_end_;  // news of it
   Link linked_ = Link::none;
   Link carried_ = Link::none;   // at any time
   size_t unread_response_ = 0;  // bytes in the backend's input that nobody has looked at

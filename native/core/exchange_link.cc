@@ -62,8 +62,6 @@ void Exchange::shed_request() {
 // True when what is left of a body goes past this process from here on.
 bool Exchange::try_body_link() {
   if (worker_.splicer() == nullptr || link_refused_ || tunnel_ || upstream_write_failed_) return false;
-  // Where requests are linked, long responses pass on such links.
-  if (rules_->forward != HeaderRules::Forward::exchange) return false;
   // A FIN that has been received is in nobody's numbers.
   if (client_.stream().peer_closed() || upstream_->stream().peer_closed()) return false;
   const std::optional<uint64_t> up = request_body_.to_come();
@@ -143,18 +141,28 @@ bool Exchange::relay(Stream& from, Stream& to, bool to_backend) {
   return to.flush();
 }
 
-bool Exchange::step_linked() {
-  if (linked_ == Link::judged) return step_judged();
+// False: a parked socket failed by itself.
+bool Exchange::relay_what_slipped() {
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
-  const bool well = relay(client, backend, true) && relay(backend, client, false);
-  const bool body = linked_ == Link::body;
+  if (!relay(client, backend, true) || !relay(backend, client, false)) return false;
   const bool seen = (up_.left == 0 || !client.readable()) && (down_.left == 0 || !backend.readable());
-  if (well && looks_ && seen) {
-    looks_ = false;
-    worker_.splicer()->looked(link_);
+  // What can be read still lies behind a budget.
+  const bool news = looks_ || client.readable() || backend.readable();
+  if (seen && news && !worker_.splicer()->resumed(link_) && worker_.splicer()->looked(link_)) looks_ = false;
+  return true;
+}
+
+bool Exchange::step_linked() {
+  if (link_end_) {
+    go_on_after_end(*std::exchange(link_end_, std::nullopt));
+    return true;
   }
-  if (body && worker_.splicer()->resumed(link_)) return go_on_after_link();
+  if (linked_ == Link::judged) return step_judged();
+  const Stream& backend = upstream_->stream();
+  const bool well = relay_what_slipped();
+  const bool body = linked_ == Link::body;
+  if (body && (spent_ || worker_.splicer()->resumed(link_)) && go_on_after_link()) return true;
   if (well && body && down_.left == 0 && backend.readable()) {
     // The backend had begun to answer before the link was made, or has said more than it announced.
     if (go_on_after_link()) return true;
@@ -182,6 +190,8 @@ void Exchange::account_link() {
 
 void Exchange::leave_link() {
   const Link kind = std::exchange(linked_, Link::none);
+  link_end_.reset();
+  spent_ = false;
   if (kind == Link::body) return account_body_link(worker_.splicer()->totals(link_));
   account_link();
   if (kind == Link::tunnel) link_bytes_ = accounted_to_client_;
@@ -189,6 +199,8 @@ void Exchange::leave_link() {
 
 // True when both sockets speak for themselves again. False: something is under way.
 bool Exchange::go_on_after_link() {
+  // What slipped into a queue, and was sent again past it, would be counted twice.
+  if (looks_ && (!relay_what_slipped() || looks_)) return false;
   if (!worker_.splicer()->take_back(link_)) return false;
   const uint64_t up = request_body_.to_come().value_or(0);
   leave_link();
@@ -231,19 +243,21 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
 }
 
 void Exchange::budget_spent() {
-  if (linked_ == Link::judged || (linked_ == Link::body && go_on_after_link())) client_.drive();
+  spent_ = true;
+  worker_.poller().resume_later(client_);
 }
 
 void Exchange::link_ended(Splicer::End end) {
-  if (linked_ == Link::judged) {
-    judged_link_ended(end);
-    return client_.drive();
-  }
+  link_end_ = end;
+  worker_.poller().resume_later(client_);
+}
+
+void Exchange::go_on_after_end(Splicer::End end) {
+  if (linked_ == Link::judged) return judged_link_ended(end);
   Stats& stats = worker_.stats();
   if (end == Splicer::End::idle && linked_ == Link::body && go_on_after_link()) {
     // As if it had been copied: whoever is waited for is told.
     timed_out();
-    client_.drive();
   } else if (end == Splicer::End::idle || end == Splicer::End::late) {
     (end == Splicer::End::idle ? stats.links_idle : stats.links_reset)++;
     cut_link();
@@ -255,7 +269,6 @@ void Exchange::link_ended(Splicer::End end) {
     // What was on its way to the client in this moment, nobody can send again.
     if (answering) return client_gone();
     upstream_failed(Failure::reset);
-    client_.drive();
   } else {
     (end == Splicer::End::finished ? stats.links_finished : stats.links_reset)++;
     leave_link();

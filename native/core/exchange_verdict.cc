@@ -10,6 +10,11 @@ namespace longsplice {
 
 using Standing = Splicer::Standing;
 
+namespace {
+// Mostly an acknowledgement is there already, and it is never later than the longest delay of one (40 ms).
+constexpr uint64_t kAcknowledgedMs = 5;
+}  // namespace
+
 // ---- Joining -------------------------------------------------------------------------------------------------------
 
 // What rules it out before a connection to the backend is made; the rest is seen when joining.
@@ -105,10 +110,7 @@ bool Exchange::step_judged() {
   const bool sent = upstream_->stream().flush();
   const bool well = take_late_bytes() && sent;
   Splicer& splicer = *worker_.splicer();
-  if (splicer.resumed(link_)) {
-    go_on_after_verdicts();
-    return true;
-  }
+  if (splicer.resumed(link_)) return go_on_after_verdicts();
   const Standing standing = splicer.standing(link_);
   if (!well) {
     const bool for_own = standing.exchange == Standing::Exchange::waiting && standing.head.empty();
@@ -122,9 +124,7 @@ bool Exchange::step_judged() {
   // What the client sent ahead is served when it has all of the response before: `budget_spent` says so.
   if ((late_from_client_.empty() && !client_closed_) || standing.exchange != Standing::Exchange::none)
     return false;
-  if (splicer.await_quiet(link_)) return false;
-  go_on_after_verdicts();
-  return true;
+  return !splicer.await_quiet(link_) && go_on_after_verdicts();
 }
 
 // The response took the way of the stacks: on its way to the backend a packet filter of this host changes addresses, which
@@ -140,19 +140,26 @@ void Exchange::leave_translated_backend() {
 
 // ---- When it returns -----------------------------------------------------------------------------------------------
 
-// Traffic has returned to both sockets.
-void Exchange::go_on_after_verdicts() {
+// True when both sockets speak for themselves again. False: the backend has yet to acknowledge something.
+bool Exchange::go_on_after_verdicts() {
   Splicer& splicer = *worker_.splicer();
   splicer.handle_events();
   const Standing standing = splicer.standing(link_);
+  if (!splicer.take_back(link_)) {
+    client_.look_again(kAcknowledgedMs);
+    return false;
+  }
   if (standing.pipelines) client_.note_pipelining();
   const bool answered = standing.exchange == Standing::Exchange::none;
   if (!answered) adopt(standing);
   worker_.stats().links_resumed++;
   leave_link();
-  splicer.take_back(link_);
-  if (answered) return give_client_back(Downstream::After::keep_alive);
-  await_response();
+  if (answered) {
+    give_client_back(Downstream::After::keep_alive);
+  } else {
+    await_response();
+  }
+  return true;
 }
 
 // Whose response comes next: that of the request which made the link, or one that passed.
@@ -216,7 +223,6 @@ void Exchange::judged_link_ended(Splicer::End end) {
   Splicer& splicer = *worker_.splicer();
   Stats& stats = worker_.stats();
   splicer.handle_events();
-  if (linked_ != Link::judged) return;
   const Standing standing = splicer.standing(link_);
   if (end == Splicer::End::closed) {
     stats.links_reset++;

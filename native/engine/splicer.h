@@ -34,6 +34,7 @@ class Splicer {
     std::string_view text;  // of its head, as much as VerdictTable::Detail says
   };
 
+  // Told while events are read, which an owner may ask for in the middle of anything: so it acts later.
   class Owner {
    public:
     // The link stands until it is given back by `release` or `cut`.
@@ -135,8 +136,9 @@ class Splicer {
   // announced, and what does not fit into the other end's would be lost, and come again late. `from_client` and
   // `from_backend`: how many bytes are still to come at most.
   virtual bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const = 0;
-  // Of a link with budgets: the caller has read both queues empty since it was made. Before that it does not return.
-  virtual void looked(LinkId id) = 0;
+  // Of a link with budgets: the caller has read both queues empty since it was made. False: one of the sockets still misses
+  // bytes, or has them now. Before this is true the link does not return.
+  virtual bool looked(LinkId id) = 0;
   // Bytes that had slipped into a parked socket's queue are about to be sent through the other one.
   virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
   virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;

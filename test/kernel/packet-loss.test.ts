@@ -138,3 +138,19 @@ describe("segments that their sender completed", () => {
     expect(counters.event("spliced")).toBeGreaterThan((8 * MB) / 1_500);
   });
 });
+
+describe("a body that is linked while the line to its backend is bad", () => {
+  it.each([
+    ["loss", "loss=2"],
+    ["reordering", "reorder=3,hold=2"],
+  ])("brings the bytes of no earlier one, in spite of %s", async (_name, rules) => {
+    const config = { forward: "exchange" };
+    const run = await start(4, { plain: true, config, impairBackend: ["--to-left", rules] });
+    await run.expectAnswered(Array.from({ length: 40 }, (_, seed) => ({ down: 200_000, seed })));
+    const counters = await run.proxy.quietCounters();
+    expect(counters.impossible).toEqual([]);
+    expect(Object.keys(counters.fallbacks)).toEqual(["out_of_order"]);
+    expect(counters.links("resumed")).toBeGreaterThan(0);
+    await run.expectBackends(40, 0);
+  });
+});

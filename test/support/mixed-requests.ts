@@ -120,8 +120,11 @@ function complete(
   const place = placeOf({ method, ...head });
   const pool = poolOf(ROUTES, { method, ...head });
   // What has no route is refused before its body is read.
-  const unread =
-    pool === undefined && head.fields.some(([name]) => /^(content-length|transfer-encoding)$/i.test(name));
+  const hasBody = head.fields.some(
+    ([name, value]) =>
+      /^transfer-encoding$/i.test(name) || (/^content-length$/i.test(name) && Number(value) > 0),
+  );
+  const unread = pool === undefined && hasBody;
   return {
     ...{ id, bytes, cuts, method, body, size, ...place },
     goes: goes ?? (pool === undefined ? { status: 404 } : { pool }),

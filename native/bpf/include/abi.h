@@ -80,7 +80,9 @@ struct ls_record {
   __u32 last_tsval;  // highest TSval that was sent to the remote end
   __u32 ends;        // enum ls_ends
   __u32 fin_end;     // real
-  __u32 spare_2[3];
+  __u32 local_sent;  // local: how far the stack was seen to send; `local_snd` may be ahead
+  __u32 given;       // real: behind the last byte that went to the stack, which may still miss earlier ones
+  __u32 spare_2;
   __u64 packets;
   __u64 bytes;  // TCP payload
 };

@@ -43,6 +43,7 @@ static __always_inline void let_go(struct ls_record* client, struct ls_record* b
 
 // Its stack goes on from these real numbers.
 static __always_inline void settle(struct ls_record* r, __u32 received, __u32 sent) {
+  r->given = received;
   r->adv_in = received - r->local_rcv;
   r->adv_out = sent - r->local_snd;
   const __u32 clock = stack_clock(r) + r->ts_advance;
@@ -82,6 +83,7 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
   let_go(client, backend, LS_LOCAL);
   count(LS_COUNT_resumed);
   if (!owes_ack || is_jumbo(p)) {
+    if (p->payload != 0) raise(&r->given, packet_end(p));
     count(LS_COUNT_local_in);
     return to_own_stack(skb, p, r);
   }

@@ -20,10 +20,19 @@ static __always_inline __u16 scale_window(__u32 bytes, __u8 shift) {
   return bytes > 0xffff ? 0xffff : bytes;
 }
 
+// An acknowledgement in the numbers of the stack. A stack throws away what acknowledges bytes that it has not sent
+// (RFC 9293, 3.10.7.4), and the remote end may have got them without it: bytes that slipped into the queue of one socket
+// are relayed by the other, and meanwhile their sender repeats them past both.
+static __always_inline __u32 ack_for_stack(const struct ls_record* r, const struct packet* p) {
+  const __u32 ack = p->ack - r->adv_out;
+  const __u32 sent = *(volatile const __u32*)&r->local_sent;
+  return after(ack, sent) ? sent : ack;
+}
+
 static __always_inline int to_own_stack(struct __sk_buff* skb, struct packet* p, const struct ls_record* r) {
   struct rewrite to = {
       .seq = p->seq - r->adv_in,
-      .ack = p->ack - r->adv_out,
+      .ack = ack_for_stack(r, p),
       .window = p->window,
       .flags = p->flags,
       .tsval = bpf_ntohl(p->tsval),
@@ -90,10 +99,9 @@ static __always_inline int cut_to_header(struct __sk_buff* skb, const struct pac
 // Split acknowledgement: the stack of a parked socket learns what the remote end has of the stack's own data, and
 // nothing else.
 static __noinline int tell_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r, __u32 seq) {
-  const __u32 ack = p->ack - r->adv_out;
   struct rewrite to = {
       .seq = seq,
-      .ack = after(ack, r->local_snd) ? r->local_snd : ack,
+      .ack = ack_for_stack(r, p),
       .window = p->window,
       .flags = p->flags & ~(LS_TCP_FIN | LS_TCP_PSH | LS_TCP_RST | LS_TCP_URG),
       .tsval = bpf_ntohl(p->tsval),
@@ -122,6 +130,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     to.tsval = not_before_last(r, bpf_ntohl(p->tsval) + r->ts_advance);
     to.tsecr = bpf_ntohl(p->tsecr);
   }
+  raise(&r->local_sent, packet_end(p));
   if ((phase_of(r) & LS_STATE) == LS_LINKED) {
     const __u32 peer_index = r->peer;
     struct ls_record* peer = bpf_map_lookup_elem(&records, &peer_index);

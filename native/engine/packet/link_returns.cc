@@ -4,8 +4,23 @@
 
 namespace longsplice::packet {
 
-void Links::looked(LinkId id) {
-  __atomic_fetch_and(&record(at(id).client).flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
+bool Links::looked(LinkId id) {
+  Link& link = at(id);
+  const uint32_t from_client = beyond_budget(link.client);
+  const uint32_t from_backend = beyond_budget(link.backend);
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  if ((from_client | from_backend) != 0 && hold(c, b)) {
+    if (from_client != 0) keep_beyond(link.client, link.backend, from_client);
+    if (from_backend != 0) keep_beyond(link.backend, link.client, from_backend);
+    let_go(c, b, LS_LINKED);
+  }
+  const auto misses = [](const ls_record& r) { return after(load(r.given), real_rcv(r)); };
+  if (misses(c) || misses(b)) return false;
+  __atomic_fetch_and(&c.flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
+  if (!misses(c) && !misses(b)) return true;
+  __atomic_fetch_or(&c.flags, static_cast<uint8_t>(LS_UNSEEN), __ATOMIC_SEQ_CST);
+  return false;
 }
 
 // Both are held. The numbers go on where the link left them.
@@ -59,22 +74,27 @@ void Links::begin_later(Half& half, const Half& other, uint32_t bytes) {
   r.local_rcv += bytes;
   r.link_rcv += bytes;
   r.seq_next += bytes;
+  raise(r.given, real_rcv(r));
   r.delta_seq -= bytes;
   record(other).delta_ack += bytes;
   // What this stack was told with the number before was thrown away by it.
   r.local_acked = r.local_snd - 1;
 }
 
-// A backend that may send nothing past us had begun to answer, and not all of it was in the queue when the link was made.
-void Links::keep_early_answer(Link& link) {
-  ls_record& b = record(link.backend);
+// Bytes that lie behind a budget, all of which has been read from the stack, and that it received while the link was made:
+// the next request behind a body, or an answer before the end of its request.
+uint32_t Links::beyond_budget(const Half& half) const {
+  const ls_record& r = record(half);
   uint32_t unread = 0;
-  if (b.budget_end != link.backend.begin || !read_unread(link.backend.fd, unread)) return;
-  const uint32_t more = unread - link.backend.kept;
-  if (more == 0) return;
-  link.backend.kept = unread;
-  b.budget_end += more;
-  begin_later(link.backend, link.client, more);
+  if ((r.flags & LS_BUDGET) == 0 || half.unread != 0 || after(r.budget_end, real_rcv(r))) return 0;
+  return read_unread(half.fd, unread) ? unread - half.kept : 0;
+}
+
+// They stay in the queue. The stack believes no copy that has a number before them (RFC 9293, 3.10.7.4).
+void Links::keep_beyond(Half& half, const Half& other, uint32_t bytes) {
+  half.kept += bytes;
+  record(half).budget_end += bytes;
+  begin_later(half, other, bytes);
 }
 
 void Links::keep_early_request(LinkId id, uint32_t bytes) {
@@ -108,7 +128,6 @@ void Links::pause_client(LinkId id) {
   ls_record& c = record(at(id).client);
   ls_record& b = record(at(id).backend);
   if (!hold(c, b)) return;
-  keep_early_answer(at(id));
   if (after(c.budget_end, c.seq_next)) c.budget_end = c.seq_next;
   let_go(c, b, LS_LINKED);
 }

@@ -30,6 +30,7 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   if (record.peer != peer) record.ts_ready = 0;
   record.peer = peer;
   record.link_rcv = record.seq_next = real_rcv(record);
+  raise(record.given, record.link_rcv);
   record.local_acked = load(record.ack_seen) - record.adv_out;
   record.flags =
       static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
@@ -50,7 +51,8 @@ struct Links::Candidate {
   const Socket& socket;
   const bool accepted;
   uint32_t unread = 0;
-  bool known = false;  // has a record
+  bool known = false;         // has a record
+  bool out_of_order = false;  // may hold bytes that wait for earlier ones
   Parked parked{};
   SocketFacts facts{};  // of a socket that has none yet
 };
@@ -94,6 +96,7 @@ const char* Links::examine(Candidate& candidate) {
     candidate.known = true;
     candidate.parked = *parked;
     candidate.unread = candidate.socket.unread;
+    candidate.out_of_order = candidate.socket.received + candidate.unread < parked->in_order_from;
     return routes_->objection(parked->fit.interface);
   }
   SocketFacts& facts = candidate.facts;
@@ -108,8 +111,24 @@ const char* Links::examine(Candidate& candidate) {
   return routes_->objection(candidate.parked.fit.interface);
 }
 
+// What the stack of a known socket holds out of order, the programs have seen on its way there, and they will give it what
+// is missing. Of what came before nobody knows what it is: later attempts can be sure, when a whole window has come.
 bool Links::park(Candidate& candidate) {
-  return candidate.known || sockets_.park(candidate.socket.fd, candidate.facts, candidate.parked);
+  if (candidate.known) return true;
+  const Socket& socket = candidate.socket;
+  uint32_t window = 0;
+  if (!sockets_.park(socket.fd, candidate.facts, candidate.parked)) return false;
+  const uint64_t received = socket.received + candidate.unread;
+  candidate.out_of_order = received != 0 && received_out_of_order(socket.fd, window);
+  if (candidate.out_of_order) sockets_.doubt(socket.fd, received + window);
+  return true;
+}
+
+// Some went to its stack without those before them, or are on their way.
+bool Links::waits_for_bytes(const Candidate& candidate) const {
+  const ls_record& r = sockets_.record(candidate.parked.record);
+  const uint32_t read = candidate.parked.first_rcv + static_cast<uint32_t>(candidate.socket.received);
+  return after(load(r.given), read + candidate.unread + r.adv_in);
 }
 
 bool Links::has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const {
@@ -171,6 +190,8 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (!b.known && backend.sent == 0 && b.unread != 0) return "early_data";
   if (const char* reason = misfit(c.parked.fit, b.parked.fit)) return reason;
   if (!park(c) || !park(b)) return "records";
+  if (c.out_of_order || b.out_of_order) return "out_of_order";
+  if (terms.verdict && (waits_for_bytes(c) || waits_for_bytes(b))) return "out_of_order";
   id = c.parked.record;
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);
@@ -199,6 +220,7 @@ void Links::relay(Half& from, const Half& to, uint32_t bytes) {
   if (bytes == known) return;
   store(source.local_rcv, source.local_rcv + bytes - known);
   raise(source.seq_next, real_rcv(source));
+  raise(source.given, real_rcv(source));
   // A copy for this stack that named the number before was thrown away by it: it has to hear that again.
   store(source.local_acked, source.local_snd - 1);
 }
@@ -239,10 +261,7 @@ void Links::leave_link(Link& link) {
 // full barrier in between: the kernel may see the old position while libbpf sees no more, and with an edge-triggered
 // poller the ring would stay unread for good.
 void Links::handle_events() {
-  // Who is told of an event may ask whether there are more.
-  if (std::exchange(handling_events_, true)) return;
   while (ring_buffer__consume(ring_->buffer) > 0) __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  handling_events_ = false;
 }
 
 void Links::on_event(const ls_event& event) {
@@ -252,10 +271,11 @@ void Links::on_event(const ls_event& event) {
   // The owner may have given it back already.
   if (index >= links_.size() || links_[index].owner == nullptr) return;
   const Link& link = links_[index];
-  if (event.kind != LS_EVENT_SPENT) {
+  // Said of an earlier link of the same sockets, it is no news.
+  if (event.kind == LS_EVENT_SPENT) {
+    if (spent(told)) link.owner->budget_spent();
+  } else if ((load(told.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(record(link.client), record(link.backend)));
-  } else if (spent(told)) {  // said of an earlier link, it is no news
-    link.owner->budget_spent();
   }
 }
 

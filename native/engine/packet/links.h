@@ -43,7 +43,7 @@ class Links final : public Splicer {
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
   bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const override;
-  void looked(LinkId id) override;
+  bool looked(LinkId id) override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Standing standing(LinkId id) const override;
@@ -94,13 +94,15 @@ class Links final : public Splicer {
   ls_record& record(const Half& half) const { return sockets_.record(half.record); }
   const char* examine(Candidate& candidate);
   bool park(Candidate& candidate);
+  bool waits_for_bytes(const Candidate& candidate) const;
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;
   void relay(Half& from, const Half& to, uint32_t bytes);
   void return_to_stacks(const Link& link);
   void begin_later(Half& half, const Half& other, uint32_t bytes);
-  void keep_early_answer(Link& link);
+  uint32_t beyond_budget(const Half& half) const;
+  void keep_beyond(Half& half, const Half& other, uint32_t bytes);
   void leave_link(Link& link);
   ls_judge& judge(const Link& link) const { return kernel_->judges()[*link.judge]; }
   bool take_judge(Link& link);
@@ -123,7 +125,6 @@ class Links final : public Splicer {
   uint32_t version_ = 0;
   uint32_t active_ = 0;
   uint64_t now_ms_ = 0;
-  bool handling_events_ = false;
 };
 
 }  // namespace longsplice::packet

@@ -31,8 +31,10 @@ void describe(ls_record& record, const SocketFacts& facts, const Fit& fit, uint3
   record.flags = (facts.options & TCPI_OPT_TIMESTAMPS) != 0 ? LS_TIMESTAMPS : 0;
   record.remote_wscale = facts.remote_wscale;
   record.local_wscale = facts.local_wscale;
+  record.given = facts.rcv;
   record.local_snd = facts.snd;
   record.ack_seen = facts.snd - facts.unacked;
+  record.local_sent = facts.snd - facts.unsent;
   record.last_tsval = facts.ts_clock;
   // The kernel keeps the lowest bit of the clock for itself, so it may be ahead by one.
   record.ts_base = facts.ts_clock + 1;
@@ -99,9 +101,10 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
   const uint32_t index = free_.back();
   describe(record(index), facts, parked.fit, worker_);
   if (bpf_map_update_elem(kernel_->sockets(), &record(index).key, &index, BPF_ANY) != 0) return false;
-  // From here on the programs note what is acknowledged; what was meanwhile, the socket knows.
-  uint32_t unacked = 0;
+  // From here on the programs note what is sent and acknowledged; what was meanwhile, the socket knows.
+  uint32_t unacked = 0, unsent = 0;
   if (facts.unacked != 0 && read_unacked(fd, unacked)) raise(record(index).ack_seen, facts.snd - unacked);
+  if (facts.unsent != 0 && read_unsent(fd, unsent)) raise(record(index).local_sent, facts.snd - unsent);
   free_.pop_back();
   parked.record = index;
   const auto at = static_cast<size_t>(fd);
@@ -114,6 +117,10 @@ bool ParkedSockets::park(int fd, const SocketFacts& facts, Parked& parked) {
   // wait for each other.
   reset_on_close(fd, true);
   return true;
+}
+
+void ParkedSockets::doubt(int fd, uint64_t received) {
+  by_record_[of_fd_[static_cast<size_t>(fd)] - first_record_].in_order_from = received;
 }
 
 void ParkedSockets::forget(int fd) {

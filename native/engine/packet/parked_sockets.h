@@ -32,6 +32,8 @@ struct Parked {
   uint32_t first_rcv;
   uint32_t first_snd;
   Fit fit;
+  // Until it has received so many bytes, it may hold some out of order that no program has seen.
+  uint64_t in_order_from = 0;
 };
 
 class ParkedSockets {
@@ -44,6 +46,8 @@ class ParkedSockets {
   const Parked* find(int fd) const;
   // Gives a socket a record, sets `parked.record`, and lets the programs know. False: there is none.
   bool park(int fd, const SocketFacts& facts, Parked& parked);
+  // Sets `in_order_from` of a parked socket.
+  void doubt(int fd, uint64_t received);
   // The socket is about to be closed.
   void forget(int fd);
   // Takes back records of sockets that were closed long ago.

@@ -43,6 +43,7 @@ inline void let_go(ls_record& client, ls_record& backend, ls_state state) {
 // The numbers that the remote end would see if the socket spoke for itself again. `kept`: bytes of the other end that
 // wait in that one's socket.
 inline void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
+  record.given = record.seq_next;
   record.adv_in = record.seq_next - record.local_rcv;
   record.adv_out = peer.seq_next - kept + peer.delta_seq - record.local_snd;
   const uint32_t clock = stack_clock(record) + record.ts_advance;

@@ -86,6 +86,13 @@ void copy_address(__be32 to[4], in_port_t& port, const SocketAddress& address) {
 
 bool read_unacked(int fd, uint32_t& bytes) { return queued(fd, SIOCOUTQ, bytes); }
 
+bool read_unsent(int fd, uint32_t& bytes) {
+  tcp_info info{};
+  if (!get(fd, TCP_INFO, info)) return false;
+  bytes = info.tcpi_notsent_bytes;
+  return true;
+}
+
 bool read_unread(int fd, uint32_t& bytes) { return queued(fd, SIOCINQ, bytes); }
 
 bool read_facts(int fd, Known known, SocketFacts& facts) {
@@ -99,6 +106,7 @@ bool read_facts(int fd, Known known, SocketFacts& facts) {
   facts.remote_wscale = info.tcpi_snd_wscale;
   facts.local_wscale = info.tcpi_rcv_wscale;
   facts.snd_wnd = info.tcpi_snd_wnd;
+  facts.unsent = info.tcpi_notsent_bytes;
   facts.advertised_mss = info.tcpi_advmss;
   facts.path_mss = info.tcpi_pmtu - headers_of(facts.remote);
   facts.segment = segment_of(info);
@@ -118,6 +126,13 @@ bool read_room(int fd, Room& room) {
   room.announced = room.unread + info.tcpi_rcv_ssthresh;
   room.free = info.tcpi_snd_wnd > unacked ? info.tcpi_snd_wnd - unacked : 0;
   return true;
+}
+
+bool received_out_of_order(int fd, uint32_t& window) {
+  tcp_info info{};
+  if (!get(fd, TCP_INFO, info)) return true;
+  window = info.tcpi_rcv_ssthresh;
+  return info.tcpi_rcv_ooopack != 0;
 }
 
 void close_silently_later(int fd) { set(fd, TCP_REPAIR, 1); }

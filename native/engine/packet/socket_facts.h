@@ -16,6 +16,7 @@ struct SocketFacts {
   uint32_t rcv;      // the next byte expected from the remote end
   uint32_t unread;   // bytes in the receive queue
   uint32_t unacked;  // bytes in the send queue
+  uint32_t unsent;   // of these, bytes that were never sent
   uint32_t snd_wnd;  // bytes
   uint32_t ts_clock;
   uint64_t ts_clock_ns;
@@ -47,8 +48,12 @@ struct Room {
 bool read_room(int fd, Room& room);
 // Bytes that the remote end has not acknowledged.
 bool read_unacked(int fd, uint32_t& bytes);
+// Bytes that were never sent.
+bool read_unsent(int fd, uint32_t& bytes);
 // Bytes that wait to be read.
 bool read_unread(int fd, uint32_t& bytes);
+// Whether a segment ever arrived before an earlier one. `window`: how many bytes the remote end may send at most.
+bool received_out_of_order(int fd, uint32_t& window);
 // The next close() sends nothing.
 void close_silently_later(int fd);
 // Whether close() ends the connection by RST.

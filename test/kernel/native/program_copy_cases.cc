@@ -123,6 +123,28 @@ void clamped(Rig& rig, Report& report) {
   }
 }
 
+// The remote end has got the stack's bytes without the stack.
+void until_sent(Rig& rig, Report& report) {
+  for (const Shape& shape : all_shapes()) {
+    report.where = shape.name() + ": ";
+    Link link(rig, report, shape);
+    constexpr uint32_t kPart = 30;
+    link.client.local_acked = link.client.local_sent -= kUnacked;
+    for (const uint32_t known : {0u, kPart, kUnacked, kUnacked}) {
+      const bool told = link.client.local_acked != link.client.local_snd;
+      link.client.local_sent = link.client.local_snd - kUnacked + known;
+      const Segment in = link.from_client();
+      report.equal("copies", link.arrive(link.client, in).copies.size(), size_t{told ? 1u : 0u});
+      report.equal("counts", rig.counted(), std::string("spliced 1"));
+      report.equal("told of", link.client.local_acked, link.client.local_sent);
+      Segment want = in;
+      want.seq = 1'000;
+      want.ack = 7'000 - kUnacked + known;
+      expect_cut(link, in, want);
+    }
+  }
+}
+
 void nothing_but_the_acknowledgement(Rig& rig, Report& report) {
   for (const uint8_t flags : {kFin, kPsh, kRst, kUrg}) {
     report.where = "flag " + std::to_string(flags) + ": ";
@@ -150,6 +172,7 @@ std::vector<Case> copy_cases() {
       {"copy", "is cut to its header", cut},
       {"copy", "is cut to headers of every length", cut_with_odd_headers},
       {"copy", "acknowledges no more than was sent", clamped},
+      {"copy", "goes out until the stack has sent all and knows that it arrived", until_sent},
       {"copy", "says nothing but an acknowledgement", nothing_but_the_acknowledgement},
   };
 }

@@ -89,9 +89,9 @@ Link::Link(Rig& rig, Report& report, const Shape& shape)
 
 void Link::relate() {
   for (ls_record* record : {&client, &backend}) {
-    record->link_rcv = record->seq_next = record->local_rcv + record->adv_in;
+    record->link_rcv = record->seq_next = record->given = record->local_rcv + record->adv_in;
     record->ack_seen = record->local_snd + record->adv_out;
-    record->local_acked = record->local_snd;
+    record->local_acked = record->local_sent = record->local_snd;
   }
   client.delta_seq = backend.ack_seen - client.link_rcv;
   backend.delta_seq = client.ack_seen - backend.link_rcv;

@@ -40,6 +40,7 @@ uint32_t arrived(const Segment& segment, const ls_record& from) {
 
 bool after(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
 uint32_t later(uint32_t a, uint32_t b) { return after(a, b) ? a : b; }
+uint32_t earlier(uint32_t a, uint32_t b) { return after(a, b) ? b : a; }
 
 uint32_t end_of(const Segment& segment) {
   return segment.seq + static_cast<uint32_t>(segment.payload.size()) + ((segment.flags & kFin) != 0 ? 1 : 0);
@@ -93,7 +94,8 @@ Segment spliced(const Segment& segment, const ls_record& from, const ls_record& 
 Segment to_stack(const Segment& segment, const ls_record& record) {
   Segment out = segment;
   out.seq -= record.adv_in;
-  out.ack -= record.adv_out;
+  // No stack believes what acknowledges bytes that it has not sent.
+  out.ack = earlier(out.ack - record.adv_out, record.local_sent);
   const auto timestamps = [&](Timestamps in) { return Timestamps{in.tsval, in.tsecr - record.ts_advance}; };
   out.options = change_options(segment.options, timestamps, -record.adv_out);
   return out;
@@ -102,7 +104,6 @@ Segment to_stack(const Segment& segment, const ls_record& record) {
 Segment told_to_stack(const Segment& segment, const ls_record& record) {
   Segment out = to_stack(segment, record);
   out.seq = record.local_rcv;
-  if (after(out.ack, record.local_snd)) out.ack = record.local_snd;
   // An acknowledgement and nothing else.
   out.flags &= static_cast<uint8_t>(~(kFin | kPsh | kRst | kUrg));
   out.payload.clear();

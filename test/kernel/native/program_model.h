@@ -33,6 +33,7 @@ Segment from_linked_stack(const Segment& segment, const ls_record& record, const
 
 bool after(uint32_t a, uint32_t b);
 uint32_t later(uint32_t a, uint32_t b);
+uint32_t earlier(uint32_t a, uint32_t b);
 // Behind the last byte, where FIN counts as one.
 uint32_t end_of(const Segment& segment);
 

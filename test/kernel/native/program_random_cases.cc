@@ -143,7 +143,8 @@ void try_linked_stack(Random& random, Rig& rig, Link& link, ls_record& record, S
   link.expect_passed(link.leave(record, out, sums), want, counts, sums);
 }
 
-void try_local(Random& random, Rig& rig, Link& link, ls_record& record, Segment in, Segment out) {
+void try_local(Random& random, Rig& rig, Report& report, Link& link, ls_record& record, Segment in,
+               Segment out) {
   const Sums sums = random_sums(random, rig);
   in.seq = random.number();
   in.ack = random.number();
@@ -152,7 +153,9 @@ void try_local(Random& random, Rig& rig, Link& link, ls_record& record, Segment 
   record.phase = LS_LOCAL;
   link.expect_passed(link.arrive(record, in, sums), to_stack(in, record), "local_in 1", sums);
   const Segment want = from_local_stack(out, record);
+  const uint32_t sent = later(record.local_sent, end_of(out));
   link.expect_passed(link.leave(record, out, sums), want, "local_out 1", sums);
+  report.equal("sent", record.local_sent, sent);
   record.phase = LS_LINKED;
 }
 
@@ -179,7 +182,7 @@ void random_segments(Rig& rig, Report& report) {
         try_linked_stack(random, rig, link, record, out);
         break;
       case 2:
-        try_local(random, rig, link, record, in, out);
+        try_local(random, rig, report, link, record, in, out);
         break;
       default:
         try_linked(random, rig, report, link, record, in);

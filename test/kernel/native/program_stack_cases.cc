@@ -16,6 +16,7 @@ void local_in(Rig& rig, Report& report) {
       report.where = shape.name() + ": ";
       Link link(rig, report, shape);
       unlink(link);
+      link.client.given = 501'000;
       Segment in = link.from_client();
       in.payload = bytes_of("GET / HTTP/1.1\r\n\r\n");
       in.options = joined({stamps(61'000'000, 60'500'000), nops(2), sack_option({97'010, 97'020})});
@@ -24,6 +25,8 @@ void local_in(Rig& rig, Report& report) {
       want.ack = 7'000;
       want.options = joined({stamps(61'000'000, 60'498'766), nops(2), sack_option({7'010, 7'020})});
       link.expect_passed(link.arrive(link.client, in, sums), want, "local_in 1", sums);
+      // Before another link is made the stack must have all of it.
+      report.equal("given", link.client.given, 501'018u);
       report.equal("seq_next", link.client.seq_next, 501'000u);
     }
   }

@@ -68,11 +68,9 @@ static __always_inline int note_packet(const struct packet* p, struct ls_record*
 // others when the link has returned. So it gets what is missing, and with it what the segment has besides; user space
 // sends it on.
 static __always_inline int give_to_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
-                                         const struct ls_record* peer) {
-  const struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
+                                         __u32 phase) {
   raise(&r->given, packet_end(p));
-  // User space clears the flag and then reads the number; so one of the two sees the other.
-  if ((r->flags & LS_BUDGET) && !(*(const volatile __u8*)&client->flags & LS_UNSEEN)) {
+  if (phase_of(r) != phase) {
     count(LS_COUNT_resuming);
     return DROP;
   }
@@ -101,7 +99,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
       count(LS_COUNT_old_data);
       return to_own_stack(skb, p, r);
     }
-    if (after(r->given, r->local_rcv + r->adv_in)) return give_to_stack(skb, p, r, peer);
+    if (is_behind(r)) return give_to_stack(skb, p, r, phase);
     count(LS_COUNT_old_data_cut);
     // A byte before what it expects makes the stack acknowledge again (RFC 9293, 3.10.7.4).
     return tell_stack(skb, p, r, r->local_rcv - 1);
@@ -133,8 +131,12 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     }
   }
   if (!note_packet(p, r, peer, index, phase)) {
-    count(LS_COUNT_resuming);
-    return DROP;
+    const __u32 now = settled_phase(r);
+    if ((now & LS_STATE) == LS_LOCAL && judgement == LS_PASS) return arrive_local(skb, p, r);
+    if (now != phase) {
+      count(LS_COUNT_resuming);
+      return DROP;
+    }
   }
   if ((r->flags & (LS_JUDGED | LS_CLIENT)) == LS_JUDGED && p->payload != 0) note_response(r, peer_index);
   if ((p->flags & LS_TCP_RST) && (r->ends & LS_HELD)) {
@@ -163,17 +165,12 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, __u32
     return NEXT;
   }
   read_options(skb, p);
-  const __u32 phase = phase_of(r);
+  const __u32 phase = settled_phase(r);
   switch (phase & LS_STATE) {
     case LS_LINKED:
       return arrive_linked(skb, p, r, index, phase, on_loopback);
     case LS_LOCAL:
-      // A link that is made next may never see another packet of this end.
-      if (p->flags & LS_TCP_ACK) raise(&r->ack_seen, p->ack);
-      r->window = (__u32)p->window << (r->remote_wscale & 15);
-      if (p->payload != 0) raise(&r->given, packet_end(p));
-      count(LS_COUNT_local_in);
-      return to_own_stack(skb, p, r);
+      return arrive_local(skb, p, r);
     default:
       count(LS_COUNT_resuming);
       return DROP;
@@ -190,7 +187,7 @@ static __always_inline int leave(struct __sk_buff* skb, struct packet* p, __u32 
     bpf_map_delete_elem(&sockets, &r->key);
     return NEXT;
   }
-  if ((phase_of(r) & LS_STATE) == LS_RESUMING) {
+  if ((settled_phase(r) & LS_STATE) == LS_RESUMING) {
     count(LS_COUNT_resuming);
     return DROP;
   }

@@ -177,13 +177,25 @@ void Exchange::answer(uint32_t status, std::string_view detail) {
 void Exchange::finish() {
   const bool request_done = request_body_.complete() && !upstream_write_failed_;
   record(status_);
-  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().has_output()) {
+  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().has_output() &&
+      has_right_window()) {
     upstream_->become_idle(upstream_idle_ms_);
     upstream_ = nullptr;
   }
   if (tunnel_) return over(Downstream::After::close);
   if (!request_done && !request_body_.complete()) return over(Downstream::After::linger);
   over(client_keep_alive_ ? Downstream::After::keep_alive : Downstream::After::close);
+}
+
+// Whether the connection to the backend is of the kind that a new one would be. A window cannot be taken back.
+bool Exchange::has_right_window() {
+  if (worker_.splicer() == nullptr) return true;
+  const uint64_t body = response_body_.bytes();
+  if (body > Upstream::kNarrowWindow) {
+    const bool linkable = response_body_.framing() == BodyFraming::length;
+    worker_.note_body(backend_->slot, linkable && body >= kLeastLinkedBody + Upstream::kNarrowWindow);
+  }
+  return upstream_->narrow() == worker_.sends_long_bodies(backend_->slot);
 }
 
 void Exchange::over(Downstream::After after) {

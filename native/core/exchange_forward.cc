@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kReceiveBytes = 4096;
 // More 1xx responses than any server has a use for.
 constexpr uint32_t kMaxInterimResponses = 32;
+// A longer body that is not linked wants a window that fits the way to the backend.
+constexpr uint64_t kCopiedInNarrowWindow = 256 * 1024;
 
 }  // namespace
 
@@ -151,6 +153,9 @@ bool Exchange::pump_response() {
   const BodyPump::Status status =
       response_body_.run(upstream_->stream(), upstream_->input(), client_.stream(), worker_.engine());
   if (response_body_.bytes() != before) note_progress();
+  // Of a body that can be linked the client takes more sooner or later.
+  const bool linkable = !link_refused_ && response_body_.to_come();
+  if (!linkable && response_body_.moved().copied > kCopiedInNarrowWindow) upstream_->widen();
   switch (status) {
     case BodyPump::Status::complete:
     case BodyPump::Status::source_empty:

@@ -12,9 +12,6 @@ namespace longsplice {
 
 namespace {
 
-// A shorter body is copied. Where a link begins to pay is still to be measured (docs/adr/0014).
-constexpr uint64_t kLeastLinkedBody = 128 * 1024;
-
 uint32_t budget_of(uint64_t bytes) {
   return static_cast<uint32_t>(std::min<uint64_t>(bytes, Splicer::kMaxBudget));
 }
@@ -66,10 +63,12 @@ bool Exchange::try_body_link() {
   if (client_.stream().peer_closed() || upstream_->stream().peer_closed()) return false;
   const std::optional<uint64_t> up = request_body_.to_come();
   const std::optional<uint64_t> down = status_ == 0 ? 0 : response_body_.to_come();
-  if (!up || !down || std::max(*up, *down) < kLeastLinkedBody) return false;
+  if (!up || !down) return false;
   // An answer before the end of its request: this process has to tell the client that it may stop.
   if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
+  const int source = (*up > *down ? client_.stream() : upstream_->stream()).fd();
+  if (std::max(*up, *down) < kLeastLinkedBody + splicer.unread(source)) return false;
   if (worker_.translates(backend_->slot)) return false;
   if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
   const Splicer::Terms terms{.client_budget = budget_of(*up), .backend_budget = budget_of(*down)};
@@ -79,7 +78,6 @@ bool Exchange::try_body_link() {
   // What came while the numbers were read may have raised its edge before.
   if (*up > 0) client_.stream().note_events(EPOLLIN);
   if (*down > 0) upstream_->stream().note_events(EPOLLIN);
-  looks_ = true;
   return true;
 }
 
@@ -146,16 +144,15 @@ bool Exchange::relay_what_slipped() {
   Stream& client = client_.stream();
   Stream& backend = upstream_->stream();
   if (!relay(client, backend, true) || !relay(backend, client, false)) return false;
-  const bool seen = (up_.left == 0 || !client.readable()) && (down_.left == 0 || !backend.readable());
-  // What can be read still lies behind a budget.
-  const bool news = looks_ || client.readable() || backend.readable();
-  if (seen && news && !worker_.splicer()->resumed(link_) && worker_.splicer()->looked(link_)) looks_ = false;
+  if ((client.readable() || backend.readable()) && linked_ == Link::body) worker_.splicer()->keep_rest(link_);
   return true;
 }
 
 bool Exchange::step_linked() {
   if (link_end_) {
-    go_on_after_end(*std::exchange(link_end_, std::nullopt));
+    const Splicer::End end = *std::exchange(link_end_, std::nullopt);
+    if (linked_ == Link::judged && waits_for_client(end)) return false;
+    go_on_after_end(end);
     return true;
   }
   if (linked_ == Link::judged) return step_judged();
@@ -199,8 +196,6 @@ void Exchange::leave_link() {
 
 // True when both sockets speak for themselves again. False: something is under way.
 bool Exchange::go_on_after_link() {
-  // What slipped into a queue, and was sent again past it, would be counted twice.
-  if (looks_ && (!relay_what_slipped() || looks_)) return false;
   if (!worker_.splicer()->take_back(link_)) return false;
   const uint64_t up = request_body_.to_come().value_or(0);
   leave_link();

@@ -153,11 +153,15 @@ bool Exchange::may_reuse() const {
 Upstream* Exchange::open_upstream() {
   errno = 0;  // `out_of_descriptors` must not find what another call left there
   Splicer* splicer = worker_.splicer();
-  const uint32_t mss = splicer != nullptr ? splicer->upstream_mss(client_.stream().fd()) : 0;
+  Upstream::Limits limits;
+  if (splicer != nullptr) {
+    limits.mss = splicer->upstream_mss(client_.stream().fd());
+    limits.narrow = worker_.sends_long_bodies(backend_->slot);
+  }
   if (!backend_->original_destination)
-    return Upstream::connect(worker_, backend_->slot, backend_->address, mss);
+    return Upstream::connect(worker_, backend_->slot, backend_->address, limits);
   const auto destination = SocketAddress::original_destination_of(client_.stream().fd());
-  return destination ? Upstream::connect(worker_, backend_->slot, *destination, mss) : nullptr;
+  return destination ? Upstream::connect(worker_, backend_->slot, *destination, limits) : nullptr;
 }
 
 bool Exchange::step_connecting() {

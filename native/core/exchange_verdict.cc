@@ -13,6 +13,7 @@ using Standing = Splicer::Standing;
 namespace {
 // Mostly an acknowledgement is there already, and it is never later than the longest delay of one (40 ms).
 constexpr uint64_t kAcknowledgedMs = 5;
+constexpr uint32_t kMostWaits = 20;
 }  // namespace
 
 // ---- Joining -------------------------------------------------------------------------------------------------------
@@ -247,6 +248,19 @@ void Exchange::judged_link_ended(Splicer::End end) {
   if (!silent) upstream_->stream().reset();
   if (!recorded_) record(status_ != 0 ? status_ : kClientClosedRequest);
   over(silent ? Downstream::After::silent : Downstream::After::reset);
+}
+
+// The backend went right behind a complete response. The client has it as good as certainly, but its acknowledgement may take
+// as long as a delayed one, and only then can its connection go on without the backend's.
+bool Exchange::waits_for_client(Splicer::End end) {
+  Splicer& splicer = *worker_.splicer();
+  if (end != Splicer::End::closed || ++waits_ > kMostWaits) return false;
+  splicer.handle_events();
+  const Standing standing = splicer.standing(link_);
+  if (standing.exchange != Standing::Exchange::none || standing.client_has_all) return false;
+  link_end_ = end;
+  client_.look_again(kAcknowledgedMs);
+  return true;
 }
 
 // The client has not heard of it. As long as it has no byte of a response that will not be whole, it need not.

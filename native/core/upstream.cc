@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "exchange.h"
 #include "socket_count.h"
@@ -13,19 +14,28 @@
 
 namespace longsplice {
 
-Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& address, uint32_t mss) {
+namespace {
+// The kernel doubles it, and half of that is the window. Less would make a backend on `lo` wait, where segments are as long
+// as half of the largest window (RFC 9293, 3.8.6.2.1).
+constexpr int kNarrowBytes = Upstream::kNarrowWindow;
+// Beyond net.core.rmem_max, as the kernel itself may go (net.ipv4.tcp_rmem).
+constexpr int kWideBytes = 4 * 1024 * 1024;
+}  // namespace
+
+Upstream* Upstream::connect(Worker& worker, uint32_t slot, const SocketAddress& address, Limits limits) {
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return nullptr;
   if (address.family() != AF_UNIX) {
     const int one = 1;
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (mss != 0) setsockopt(fd.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
+    if (limits.mss != 0) setsockopt(fd.get(), IPPROTO_TCP, TCP_MAXSEG, &limits.mss, sizeof limits.mss);
   }
   const int result = ::connect(fd.get(), address.get(), address.length());
   if (result != 0 && errno != EINPROGRESS) return nullptr;
   auto* upstream = new Upstream(worker, slot);
-  upstream->connected_ = result == 0;
+  upstream->narrow_ = limits.narrow && address.family() != AF_UNIX;
   upstream->stream_.attach(std::move(fd), worker.held());
+  if (result == 0) upstream->become_connected();
   worker.load().add(slot, LoadField::connections, 1);
   SocketCount::of_process().backend_connected();
   if (!worker.poller().add(upstream->stream_.fd(), *upstream)) {
@@ -52,7 +62,19 @@ void Upstream::check_connect() {
   int error = 0;
   socklen_t length = sizeof error;
   getsockopt(stream_.fd(), SOL_SOCKET, SO_ERROR, &error, &length);
-  connected_ = error == 0 && !stream_.broken();
+  if (error == 0 && !stream_.broken()) become_connected();
+}
+
+// Not before: the scale of the window is agreed upon with the handshake, and has to do for the windows of clients.
+void Upstream::become_connected() {
+  connected_ = true;
+  if (narrow_) setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kNarrowBytes, sizeof kNarrowBytes);
+}
+
+void Upstream::widen() {
+  if (!std::exchange(narrow_, false)) return;
+  if (setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kWideBytes, sizeof kWideBytes) == 0) return;
+  setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kWideBytes, sizeof kWideBytes);
 }
 
 void Upstream::become_idle(uint64_t limit_ms) {

@@ -16,9 +16,13 @@ class Worker;
 
 class Upstream final : public Pollable, public Timer {
  public:
+  static constexpr uint32_t kNarrowWindow = 64 * 1024;
+  struct Limits {
+    uint32_t mss = 0;     // of the segments that it announces; 0: as it likes
+    bool narrow = false;  // a window that stays at kNarrowWindow until `widen`
+  };
   // Starts to connect. nullptr when that failed at once.
-  // It announces no larger segments than `mss`, if that is not 0.
-  static Upstream* connect(Worker& worker, uint32_t slot, const SocketAddress& address, uint32_t mss);
+  static Upstream* connect(Worker& worker, uint32_t slot, const SocketAddress& address, Limits limits);
   ~Upstream() override;
 
   void on_events(uint32_t events) override;
@@ -32,6 +36,9 @@ class Upstream final : public Pollable, public Timer {
   bool reused() const { return reused_; }
 
   void note_reuse() { reused_ = true; }
+  bool narrow() const { return narrow_; }
+  // The window may become as large as the kernel likes.
+  void widen();
   // What `become_idle` was told last.
   uint64_t idle_limit_ms() const { return idle_limit_ms_; }
 
@@ -47,6 +54,7 @@ class Upstream final : public Pollable, public Timer {
   Upstream(Worker& worker, uint32_t slot) : Pollable(Order::first), worker_(worker), slot_(slot) {}
   void on_timeout() override { dispose(); }
   void check_connect();
+  void become_connected();
 
   Worker& worker_;
   Stream stream_;
@@ -57,6 +65,7 @@ class Upstream final : public Pollable, public Timer {
   uint64_t idle_limit_ms_ = IdleSet::kMaxIdleMs;
   bool connected_ = false;
   bool reused_ = false;
+  bool narrow_ = false;
   bool idle_ = false;
   bool disposed_ = false;
 };

@@ -104,6 +104,23 @@ void Worker::publish_verdicts() {
   splicer_->publish(verdicts_.table());
 }
 
+namespace {
+// So many more of one kind than of the other change what is thought of a backend: it costs the connections that are kept.
+constexpr int kMajority = 8;
+}  // namespace
+
+void Worker::note_body(uint32_t slot, bool linkable) {
+  Bodies& bodies = bodies_[slot];
+  bodies.score = std::clamp(bodies.score + (linkable ? 1 : -1), 0, kMajority);
+  if (bodies.score == kMajority) bodies.mostly_long = true;
+  if (bodies.score == 0) bodies.mostly_long = false;
+}
+
+bool Worker::sends_long_bodies(uint32_t slot) const {
+  const auto found = bodies_.find(slot);
+  return found != bodies_.end() && found->second.mostly_long;
+}
+
 void Worker::turn() { poller_.turn(after_round_); }
 
 void Worker::after_round() {
@@ -156,6 +173,7 @@ void Worker::apply(SnapshotPtr snapshot) {
     }
   }
   translated_.clear();
+  bodies_.clear();
   snapshot_ = std::move(snapshot);
   publish_verdicts();
   const uint32_t mss = least_mss();

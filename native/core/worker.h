@@ -69,6 +69,10 @@ class Worker {
   // Brings the counters up to date with what passed in the kernel.
   void read_link_events();
 
+  // Of a response whose body did not fit into a small window: whether it was long enough for a link.
+  void note_body(uint32_t slot, bool linkable);
+  // Most are: then a window that stays small is better, because little of a body has come before its head is read.
+  bool sends_long_bodies(uint32_t slot) const;
   // A packet filter of this host changes the addresses of what is sent to a backend, so that its connections cannot be linked.
   void note_translation(uint32_t slot) { translated_.insert(slot); }
   bool translates(uint32_t slot) const { return translated_.contains(slot); }
@@ -118,6 +122,12 @@ class Worker {
   Verdicts verdicts_;
   uint64_t backend_states_ = 0;
   std::unordered_set<uint32_t> translated_;  // slots
+  // Of a backend: the score rises with each long body and falls with each that is not.
+  struct Bodies {
+    int score = 0;
+    bool mostly_long = false;
+  };
+  std::unordered_map<uint32_t, Bodies> bodies_;  // by slot
   Stats stats_;
   AccessLog access_log_;
   Poller poller_;

@@ -136,9 +136,10 @@ class Splicer {
   // announced, and what does not fit into the other end's would be lost, and come again late. `from_client` and
   // `from_backend`: how many bytes are still to come at most.
   virtual bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const = 0;
-  // Of a link with budgets: the caller has read both queues empty since it was made. False: one of the sockets still misses
-  // bytes, or has them now. Before this is true the link does not return.
-  virtual bool looked(LinkId id) = 0;
+  // How many bytes wait to be read.
+  virtual uint32_t unread(int fd) const = 0;
+  // Of a link with budgets: what can be read now lies behind them, and stays with the caller.
+  virtual void keep_rest(LinkId id) = 0;
   // Bytes that had slipped into a parked socket's queue are about to be sent through the other one.
   virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
   virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;

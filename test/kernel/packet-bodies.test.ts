@@ -25,7 +25,8 @@ async function expectCycles(run: PacketRun, targets: readonly Target[]): Promise
   const client = await run.fetch(targets);
   expect(client).toMatchObject({ responses: targets.length, received, wrongAt: -1, end: "fin" });
   const counters = await run.proxy.quietCounters();
-  expect(counters.fallbacks).toEqual({});
+  // Two processors may hand over what the backend sends in another order, before there is a record for the socket.
+  expect(counters.fallbacks).toSatisfy(({ out_of_order, ...others }) => Object.keys(others).length === 0);
   expect(counters.impossible).toEqual([]);
   // Each link returned: none was cut, and nobody was reset.
   expect(counters.links("resumed")).toBe(counters.links());
@@ -39,7 +40,7 @@ describe.each(PLACEMENTS)("long bodies between %s hosts", (placement) => {
   it.each(FAMILIES)("go past the proxy's stacks with IPv%i, and come back", async (family) => {
     const run = await PacketRun.start(placement, family, EXCHANGE);
     const links = await expectCycles(run, randomTargets(40, 2 * MB, family));
-    expect(links).toBeGreaterThan(20);
+    expect(links).toBeGreaterThan(10);
   });
 });
 
@@ -58,8 +59,8 @@ describe.each(PLACEMENTS)("early answers from %s hosts", (placement) => {
 describe("a connection", () => {
   it("is linked and taken back 1,000 times, and every byte arrives", async () => {
     const run = await PacketRun.start("routed", 4, EXCHANGE);
-    // Its first requests are copied, until both ends have opened their windows.
-    const links = await expectCycles(run, randomTargets(1_200, MB / 2, 7));
+    // Those with less than 512 KiB still to come are copied, and the first ones, until both ends have opened their windows.
+    const links = await expectCycles(run, randomTargets(1_700, 1.5 * MB, 7));
     expect(links).toBeGreaterThan(1_000);
   }, 120_000);
 });

@@ -146,11 +146,14 @@ describe("a body that is linked while the line to its backend is bad", () => {
   ])("brings the bytes of no earlier one, in spite of %s", async (_name, rules) => {
     const config = { forward: "exchange" };
     const run = await start(4, { plain: true, config, impairBackend: ["--to-left", rules] });
-    await run.expectAnswered(Array.from({ length: 40 }, (_, seed) => ({ down: 200_000, seed })));
+    await run.expectAnswered(Array.from({ length: 30 }, (_, seed) => ({ down: 900_000, seed })));
     const counters = await run.proxy.quietCounters();
     expect(counters.impossible).toEqual([]);
-    expect(Object.keys(counters.fallbacks)).toEqual(["out_of_order"]);
+    // A socket may have had such segments before there was a record for it.
+    expect(Object.keys(counters.fallbacks)).toSatisfy((reasons: string[]) =>
+      /^(out_of_order)?$/.test(reasons.join()),
+    );
     expect(counters.links("resumed")).toBeGreaterThan(0);
-    await run.expectBackends(40, 0);
+    await run.expectBackends(30, 0);
   });
 });

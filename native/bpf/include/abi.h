@@ -22,7 +22,7 @@ enum ls_flags {
   LS_CLIENT = 2,      // the remote end is the client; who changes the state of a link begins with this record
   LS_BUDGET = 4,      // `budget_end` counts
   LS_JUDGED = 8,      // requests and responses are judged one by one: `judge`
-  LS_UNSEEN = 16,  // on the client's record: user space has yet to look for bytes that slipped into a queue
+  LS_UNSEEN = 16,  // on the client's record: user space has yet to send on what waited when the link was made
 };
 
 // What became of the remote end's direction of the connection.
@@ -66,8 +66,10 @@ struct ls_record {
   __u64 ts_base_ns;
 
   struct ls_key key;
-  __u32 budget_end;  // real number: what the remote end sends from here on returns to user space
-  __u32 judge;       // index of the link's verdicts when LS_JUDGED
+  // Real number. With LS_BUDGET what the remote end sends from here on returns to user space; with LS_JUDGED it is where the
+  // response ends that goes past.
+  __u32 budget_end;
+  __u32 judge;  // index of the link's verdicts when LS_JUDGED
   __u32 spare[5];
 
   // Written by the programs, for packets that arrive from the remote end.
@@ -82,7 +84,7 @@ struct ls_record {
   __u32 fin_end;     // real
   __u32 local_sent;  // local: how far the stack was seen to send; `local_snd` may be ahead
   __u32 given;       // real: behind the last byte that went to the stack, which may still miss earlier ones
-  __u32 spare_2;
+  __u32 edge;        // local: up to where the stack lets its remote end send
   __u64 packets;
   __u64 bytes;  // TCP payload
 };
@@ -102,6 +104,8 @@ struct ls_event {
 };
 
 // ---- Verdicts: whether the next request may pass on its link (docs/verdicts.md) ------------------------------------
+
+#define LS_LEAST_ROOM 32768  // bytes that the stack of an idle socket has room for at least
 
 #define LS_HEAD_BYTES 2048  // room for a head; a power of two, so that a mask keeps an offset inside
 #define LS_HEAD_MAX 1984    // longest head that is judged; what is read in words stays inside

@@ -61,11 +61,16 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
   struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
   struct ls_record* backend = r->flags & LS_CLIENT ? peer : r;
   if (!hold(client, backend)) {
-    count(LS_COUNT_resuming);
-    return DROP;
+    const __u32 phase = settled_phase(client);
+    if ((phase & LS_STATE) == LS_LOCAL) return arrive_local(skb, p, r);
+    if (!hold(client, backend)) {
+      count(LS_COUNT_resuming);
+      return DROP;
+    }
   }
   // What slipped into the queue of a stack, and was sent again past it, would be counted twice.
-  const int unseen = *(const volatile __u8*)&client->flags & LS_UNSEEN;
+  const int unseen =
+      *(const volatile __u8*)&client->flags & LS_UNSEEN || is_behind(client) || is_behind(backend);
   if (unseen || !quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
     // A backend that answers before it has the whole request is to be heard: the client has to pause.
     if (r == backend && (client->flags & LS_BUDGET) && before(client->seq_next, client->budget_end))
@@ -83,9 +88,7 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
   let_go(client, backend, LS_LOCAL);
   count(LS_COUNT_resumed);
   if (!owes_ack || is_jumbo(p)) {
-    if (p->payload != 0) raise(&r->given, packet_end(p));
-    count(LS_COUNT_local_in);
-    return to_own_stack(skb, p, r);
+    return arrive_local(skb, p, r);
   }
   // The copy comes by here again, and finds a socket that speaks for itself.
   bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);

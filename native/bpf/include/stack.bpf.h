@@ -46,6 +46,15 @@ static __always_inline int to_own_stack(struct __sk_buff* skb, struct packet* p,
   return NEXT;
 }
 
+static __always_inline int arrive_local(struct __sk_buff* skb, struct packet* p, struct ls_record* r) {
+  // A link that is made next may never see another packet of this end.
+  if (p->flags & LS_TCP_ACK) raise(&r->ack_seen, p->ack);
+  r->window = (__u32)p->window << (r->remote_wscale & 15);
+  if (p->payload != 0) raise(&r->given, packet_end(p));
+  count(LS_COUNT_local_in);
+  return to_own_stack(skb, p, r);
+}
+
 // A checksum that the card is to complete: the helper leaves it alone unless the pseudo header changes.
 static __always_inline int completed_by_card(struct __sk_buff* skb, __u32 check) {
   __u16 value = 0;
@@ -118,6 +127,24 @@ static __noinline int tell_stack(struct __sk_buff* skb, struct packet* p, struct
   return NEXT;
 }
 
+// The stack misses something before the last byte that it was given, or user space has not read all of that.
+static __always_inline int is_behind(const struct ls_record* r) {
+  return after(*(volatile const __u32*)&r->given, *(volatile const __u32*)&r->local_rcv + r->adv_in);
+}
+
+// The window in bytes that the remote end of `to` is told with an acknowledgement. What lies behind a budget, or behind a
+// response, goes to the stack of `to`; so the remote end may send no more of that than this stack has room for. A smaller
+// window later would not do: a sender believes it only with a number that is new to it (RFC 9293, 3.10.7.4).
+static __always_inline __u32 promise(const struct ls_record* to, __u32 window, __u32 ack) {
+  if (!(to->flags & (LS_BUDGET | LS_JUDGED))) return window;
+  const __u32 past = after(to->seq_next, to->budget_end) ? to->seq_next : to->budget_end;
+  __u32 own = to->edge - to->local_rcv;
+  if ((__s32)own < LS_LEAST_ROOM) own = LS_LEAST_ROOM;
+  const __u32 room = past + own - ack;
+  if ((__s32)room < 0) return 0;
+  return window < room ? window : room;
+}
+
 static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r) {
   struct rewrite to = {
       .seq = p->seq + r->adv_out,
@@ -131,6 +158,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     to.tsecr = bpf_ntohl(p->tsecr);
   }
   raise(&r->local_sent, packet_end(p));
+  if (p->flags & LS_TCP_ACK) raise(&r->edge, p->ack + ((__u32)p->window << (r->local_wscale & 15)));
   if ((phase_of(r) & LS_STATE) == LS_LINKED) {
     const __u32 peer_index = r->peer;
     struct ls_record* peer = bpf_map_lookup_elem(&records, &peer_index);
@@ -146,7 +174,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     // The stack does not know what the ends have said to each other since; its segment must not take it back.
     const __u32 acked = peer->ack_seen + peer->delta_ack;
     if (after(acked, to.ack)) to.ack = acked;
-    to.window = scale_window(peer->window, r->local_wscale);
+    to.window = scale_window(promise(r, peer->window, to.ack), r->local_wscale);
     if (p->payload == 0) {
       to.seq = peer->seq_next + peer->delta_seq;
       count(LS_COUNT_stack_acks);

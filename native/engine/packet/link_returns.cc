@@ -4,23 +4,16 @@
 
 namespace longsplice::packet {
 
-bool Links::looked(LinkId id) {
+void Links::keep_rest(LinkId id) {
   Link& link = at(id);
   const uint32_t from_client = beyond_budget(link.client);
   const uint32_t from_backend = beyond_budget(link.backend);
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
-  if ((from_client | from_backend) != 0 && hold(c, b)) {
-    if (from_client != 0) keep_beyond(link.client, link.backend, from_client);
-    if (from_backend != 0) keep_beyond(link.backend, link.client, from_backend);
-    let_go(c, b, LS_LINKED);
-  }
-  const auto misses = [](const ls_record& r) { return after(load(r.given), real_rcv(r)); };
-  if (misses(c) || misses(b)) return false;
-  __atomic_fetch_and(&c.flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
-  if (!misses(c) && !misses(b)) return true;
-  __atomic_fetch_or(&c.flags, static_cast<uint8_t>(LS_UNSEEN), __ATOMIC_SEQ_CST);
-  return false;
+  if ((from_client | from_backend) == 0 || !hold(c, b)) return;
+  if (from_client != 0) keep_beyond(link.client, link.backend, from_client);
+  if (from_backend != 0) keep_beyond(link.backend, link.client, from_backend);
+  let_go(c, b, LS_LINKED);
 }
 
 // Both are held. The numbers go on where the link left them.
@@ -57,8 +50,15 @@ bool Links::take_back(LinkId id) {
   const Link& link = at(id);
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
+  const auto can_return = [&] {
+    // What slipped into a queue, and was sent again past it, would be counted twice.
+    const bool unseen = (c.flags & LS_UNSEEN) != 0 || is_behind(c) || is_behind(b);
+    return !unseen && both_acknowledged(c, b) && ((c.ends | b.ends) & (LS_FIN | LS_RESET)) == 0;
+  };
+  // Packets wait meanwhile: so it is not held in vain.
+  if (!resumed(id) && !can_return()) return false;
   const bool held = hold(c, b);
-  if (held && (!both_acknowledged(c, b) || ((c.ends | b.ends) & (LS_FIN | LS_RESET)) != 0)) {
+  if (held && !can_return()) {
     let_go(c, b, LS_LINKED);
     return false;
   }

@@ -142,6 +142,12 @@ bool Links::has_room(int client, int backend, uint64_t from_client, uint64_t fro
          fits(from_backend, at_backend, at_client);
 }
 
+uint32_t Links::unread(int fd) const {
+  uint32_t bytes = 0;
+  read_unread(fd, bytes);
+  return bytes;
+}
+
 // What waits in the socket beyond the budget stays there: to the link it is as if it had been read.
 Links::Half Links::half_of(const Candidate& candidate, std::optional<uint32_t> budget) const {
   const ls_record& r = sockets_.record(candidate.parked.record);
@@ -168,7 +174,7 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
   b.delta_seq = real_snd(c) - link.backend.begin;
   c.delta_ack = -b.delta_seq;
   b.delta_ack = -c.delta_seq;
-  if (terms.client_budget) c.flags |= LS_UNSEEN;
+  if ((link.client.unread | link.backend.unread) != 0) c.flags |= LS_UNSEEN;
   if (terms.verdict) instruct(link, *terms.verdict);
   // One number for the link, that neither record has had.
   const uint32_t number = std::max(c.phase >> 2, b.phase >> 2) + 1;
@@ -212,11 +218,13 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
 }
 
 // Before the bytes are sent: an acknowledgement of them must not find the old number.
-void Links::relay(Half& from, const Half& to, uint32_t bytes) {
+void Links::relay(Link& link, Half& from, const Half& to, uint32_t bytes) {
   const uint32_t known = std::min(bytes, from.unread);
   from.unread -= known;
   ls_record& source = record(from);
   store(record(to).local_snd, record(to).local_snd + bytes);
+  if ((link.client.unread | link.backend.unread) == 0)
+    __atomic_fetch_and(&record(link.client).flags, static_cast<uint8_t>(~LS_UNSEEN), __ATOMIC_SEQ_CST);
   if (bytes == known) return;
   store(source.local_rcv, source.local_rcv + bytes - known);
   raise(source.seq_next, real_rcv(source));
@@ -225,9 +233,13 @@ void Links::relay(Half& from, const Half& to, uint32_t bytes) {
   store(source.local_acked, source.local_snd - 1);
 }
 
-void Links::relay_to_backend(LinkId id, uint32_t bytes) { relay(at(id).client, at(id).backend, bytes); }
+void Links::relay_to_backend(LinkId id, uint32_t bytes) {
+  relay(at(id), at(id).client, at(id).backend, bytes);
+}
 
-void Links::relay_to_client(LinkId id, uint32_t bytes) { relay(at(id).backend, at(id).client, bytes); }
+void Links::relay_to_client(LinkId id, uint32_t bytes) {
+  relay(at(id), at(id).backend, at(id).client, bytes);
+}
 
 // A packet that was dropped in the moment of returning may have left its number in `seq_next`.
 uint32_t Links::reached(LinkId id, const ls_record& r) const {

@@ -43,7 +43,8 @@ class Links final : public Splicer {
   const char* join(const Socket& client, const Socket& backend, const Terms& terms, Owner& owner,
                    LinkId& id) override;
   bool has_room(int client, int backend, uint64_t from_client, uint64_t from_backend) const override;
-  bool looked(LinkId id) override;
+  uint32_t unread(int fd) const override;
+  void keep_rest(LinkId id) override;
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Standing standing(LinkId id) const override;
@@ -98,7 +99,7 @@ class Links final : public Splicer {
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;
-  void relay(Half& from, const Half& to, uint32_t bytes);
+  void relay(Link& link, Half& from, const Half& to, uint32_t bytes);
   void return_to_stacks(const Link& link);
   void begin_later(Half& half, const Half& other, uint32_t bytes);
   uint32_t beyond_budget(const Half& half) const;

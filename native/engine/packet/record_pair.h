@@ -50,6 +50,9 @@ inline void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }
 
+// Its stack misses something before the last byte that it was given, or not all of that has been read.
+inline bool is_behind(const ls_record& record) { return after(load(record.given), real_rcv(record)); }
+
 inline bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;
 }

@@ -34,6 +34,9 @@ uint32_t segment_of(const tcp_info& info) {
   return info.tcpi_snd_mss + ((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0 ? kTimestampBytes : 0);
 }
 
+// tcpi_rcv_wnd came with 6.2; the window never exceeds this.
+uint32_t window_of(const tcp_info& info) { return info.tcpi_rcv_ssthresh; }
+
 bool queued(int fd, unsigned long which, uint32_t& bytes) { return ioctl(fd, which, &bytes) == 0; }
 
 // The two belong together, and bytes may arrive in between.
@@ -107,6 +110,7 @@ bool read_facts(int fd, Known known, SocketFacts& facts) {
   facts.local_wscale = info.tcpi_rcv_wscale;
   facts.snd_wnd = info.tcpi_snd_wnd;
   facts.unsent = info.tcpi_notsent_bytes;
+  facts.window = window_of(info);
   facts.advertised_mss = info.tcpi_advmss;
   facts.path_mss = info.tcpi_pmtu - headers_of(facts.remote);
   facts.segment = segment_of(info);
@@ -122,8 +126,7 @@ bool read_room(int fd, Room& room) {
   uint32_t unacked = 0;
   if (!get(fd, TCP_INFO, info) || !queued(fd, SIOCINQ, room.unread) || !queued(fd, SIOCOUTQ, unacked))
     return false;
-  // tcpi_rcv_wnd came with 6.2; the window never exceeds this.
-  room.announced = room.unread + info.tcpi_rcv_ssthresh;
+  room.announced = room.unread + window_of(info);
   room.free = info.tcpi_snd_wnd > unacked ? info.tcpi_snd_wnd - unacked : 0;
   return true;
 }
@@ -131,7 +134,7 @@ bool read_room(int fd, Room& room) {
 bool received_out_of_order(int fd, uint32_t& window) {
   tcp_info info{};
   if (!get(fd, TCP_INFO, info)) return true;
-  window = info.tcpi_rcv_ssthresh;
+  window = window_of(info);
   return info.tcpi_rcv_ooopack != 0;
 }
 

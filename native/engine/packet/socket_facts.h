@@ -17,6 +17,7 @@ struct SocketFacts {
   uint32_t unread;   // bytes in the receive queue
   uint32_t unacked;  // bytes in the send queue
   uint32_t unsent;   // of these, bytes that were never sent
+  uint32_t window;   // bytes that the remote end may send at most
   uint32_t snd_wnd;  // bytes
   uint32_t ts_clock;
   uint64_t ts_clock_ns;

@@ -90,6 +90,9 @@ Link::Link(Rig& rig, Report& report, const Shape& shape)
 void Link::relate() {
   for (ls_record* record : {&client, &backend}) {
     record->link_rcv = record->seq_next = record->given = record->local_rcv + record->adv_in;
+    // More than any window of the cases that are about other things.
+    record->budget_end = record->seq_next;
+    record->edge = record->local_rcv + (1 << 30);
     record->ack_seen = record->local_snd + record->adv_out;
     record->local_acked = record->local_sent = record->local_snd;
   }

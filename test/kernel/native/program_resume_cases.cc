@@ -294,6 +294,74 @@ void clocks(Rig& rig, Report& report) {
   report.equal("left alone", link.backend.ts_advance, advance);
 }
 
+// A stack that was given later bytes misses earlier ones: they go to it, and the link stays until it has been read empty.
+void gap(Rig& rig, Report& report) {
+  for (const bool client : {true, false}) {
+    report.where = client ? "client: " : "backend: ";
+    Link link(rig, report);
+    number(link);
+    const auto [record, peer] = side_of(link, client);
+    limit(link.client, 0);
+    limit(link.backend, 0);
+    record.budget_end += 1'000;
+    constexpr uint32_t kGap = 40, kLater = 70;
+    record.given += kGap + kLater;
+    Segment in = client ? link.from_client() : link.from_backend();
+    in.payload = Bytes(kGap, 'g');
+    link.expect_passed(link.arrive(record, in), to_stack(in, record), "old_data 1");
+    // More than what is missing: the stack gets it, too.
+    in.payload = Bytes(kGap + kLater + 5, 'g');
+    link.expect_passed(link.arrive(record, in), to_stack(in, record), "old_data 1");
+    report.equal("given", record.given, record.link_rcv + kGap + kLater + 5);
+    report.equal("seq_next", record.seq_next, record.link_rcv);
+    // Behind all that, what the other end sends beyond its budget cannot be left to its stack yet.
+    Segment other = client ? link.from_backend() : link.from_client();
+    other.payload = Bytes(33, 'n');
+    link.arrive(peer, other);
+    report.equal("counts", rig.counted(), std::string("spliced 1, not_quiet 1"));
+    // User space has read it all and sent it on, and the other end has got it.
+    record.local_rcv += kGap + kLater + 5;
+    record.seq_next += kGap + kLater + 5;
+    peer.ack_seen += kGap + kLater + 5;
+    peer.local_snd += kGap + kLater + 5;
+    other.ack += kGap + kLater + 5;
+    link.expect_passed(link.arrive(peer, other), to_stack(other, peer), "local_in 1, resumed 1");
+  }
+}
+
+// Behind the budget there is no more room than in the own stack, whatever the other end says.
+void narrow_window(Rig& rig, Report& report) {
+  constexpr uint32_t kRoom = 50'000;
+  for (const bool on_link : {true, false}) {
+    Link link(rig, report);
+    number(link);
+    limit(link.backend, kAnswered);
+    link.backend.edge = link.backend.local_rcv + kRoom;
+    link.client.window = 1 << 20;
+    Segment in = on_link ? link.from_client() : link.from_stack_of(link.backend);
+    in.window = 8'192;  // 1 MiB
+    Segment want =
+        on_link ? spliced(in, link.client, link.backend) : from_linked_stack(in, link.backend, link.client);
+    want.window = static_cast<uint16_t>((kAnswered + kRoom) >> link.backend.local_wscale);
+    if (on_link) {
+      link.expect_spliced(link.client, in, want);
+    } else {
+      in.window = 1;
+      link.expect_passed(link.leave(link.backend, in), want, "stack_acks 1");
+    }
+  }
+  // A stack has room for some, though it has not said so.
+  Link link(rig, report);
+  number(link);
+  limit(link.backend, 0);
+  link.backend.edge = link.backend.local_rcv - 5;
+  Segment in = link.from_client();
+  in.window = 8'192;  // 1 MiB
+  Segment want = spliced(in, link.client, link.backend);
+  want.window = static_cast<uint16_t>(LS_LEAST_ROOM >> link.backend.local_wscale);
+  link.expect_spliced(link.client, in, want);
+}
+
 void orphan(Rig& rig, Report& report) {
   Link link(rig, report);
   number(link);
@@ -317,6 +385,8 @@ std::vector<Case> resume_cases() {
       {"resume", "is prepared when a backend answers early", early_answer},
       {"resume", "is not left to a backend that resets", reset_within_a_budget},
       {"resume", "takes the clocks along", clocks},
+      {"resume", "waits for what a stack misses", gap},
+      {"resume", "is prepared by a window that its stack has room for", narrow_window},
       {"resume", "leaves no way to the record of somebody else", orphan},
   };
 }

@@ -45,8 +45,6 @@ export function failureOf(report: LoadReport, bodyBytes: number, connections: nu
 
 /** What a load is made of besides where it goes. */
 export interface LoadShape extends Omit<LoadOptions, "addresses" | "path"> {
-  /** Whether the origin ends its connection after each answer, whatever the client asks for. */
-  readonly originCloses?: true;
   /** What `splice` has to do for each request, or null: nothing. Otherwise that follows from the mode. */
   readonly expected?: PacketEvent | null;
 }
@@ -63,7 +61,7 @@ export async function measureOnce(entrant: Entrant, shape: LoadShape, bodyBytes:
   const countsBefore = splices ? await readPacketCounts(target.admin) : {};
   const before = read();
   const { expected = shape.mode === "close" ? null : "spliced" } = shape;
-  const path = `/${bodyBytes}${shape.originCloses ? "?close" : ""}`;
+  const path = `/${bodyBytes}`;
   const report = await runLoad(topology, { ...shape, addresses: target.addresses, path });
   const after = read();
   const packet = splices ? growthOf(countsBefore, await readPacketCounts(target.admin)) : null;

@@ -30,9 +30,10 @@ export function growthOf(before: PacketCounts, after: PacketCounts): PacketCount
 
 /**
  * How many of these there are for each request, at least, if the engine works as it is meant to. Not quite one verdict: the
- * first requests of a connection take other ways.
+ * first requests of a connection take other ways. A parked stack is told at least once for each link that its request has
+ * arrived, and of three requests one is linked.
  */
-const least = { spliced: 1, judged: 0.9, returned: 0.9 } as const;
+const least = { spliced: 1, judged: 0.9, returned: 0.9, split_acks: 0.3 } as const;
 
 /** What the engine has to do for each request of a measurement. */
 export type PacketEvent = keyof typeof least;

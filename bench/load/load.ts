@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const wrkThreads = 2;
 
 /** What requests are like that are not all the same; bench/load/requests.lua makes them. */
-export type RequestKind = "paths" | "browser" | "alternate";
+export type RequestKind = "paths" | "browser" | "alternate" | "three";
 
 export interface LoadOptions {
   readonly load: LoadName;
@@ -96,8 +96,9 @@ function commandOf(options: LoadOptions): CommandLine {
   }
   const header = mode === "close" ? ["-H", "Connection: close"] : [];
   const script = join(root, "bench/load/report.lua");
-  // wrk asks its script by thread what comes next, and not by connection, of which each has to alternate by itself.
-  const threads = requests === "alternate" ? connections : Math.min(wrkThreads, connections);
+  // wrk asks its script by thread what comes next, and not by connection, of which each has a turn of its own here.
+  const inTurns = requests === "alternate" || requests === "three";
+  const threads = inTurns ? connections : Math.min(wrkThreads, connections);
   const counts = ["-t", `${threads}`, "-c", `${connections}`, "-d", `${seconds}s`, "--timeout", "10s"];
   return ["wrk", ...counts, ...header, "-s", script, url];
 }

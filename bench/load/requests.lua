@@ -2,7 +2,8 @@
 -- is still what the origin answers with.
 
 local folders = {}
-if os.getenv("BENCH_REQUESTS") == "alternate" then
+local kind = os.getenv("BENCH_REQUESTS")
+if kind == "alternate" then
   folders = { "/a", "/b" }
 else
   for number = 1, 50 do folders[number] = "/page-" .. number end
@@ -27,7 +28,13 @@ local last = 0
 
 -- Made once for each thread: what it costs to ask for one must not be what is measured.
 function init()
-  if os.getenv("BENCH_REQUESTS") == "browser" then
+  if kind == "three" then
+    local last_one = { ["Connection"] = "close" }
+    for name, value in pairs(wrk.headers) do last_one[name] = value end
+    requests = { wrk.format(), wrk.format(), wrk.format(nil, nil, last_one) }
+    return
+  end
+  if kind == "browser" then
     for name, value in pairs(browser) do wrk.headers[name] = value end
   end
   for number, folder in ipairs(folders) do requests[number] = wrk.format(nil, folder .. wrk.path) end

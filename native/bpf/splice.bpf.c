@@ -69,7 +69,7 @@ static __always_inline int note_packet(const struct packet* p, struct ls_record*
 // sends it on.
 static __always_inline int give_to_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
                                          __u32 phase) {
-  raise(&r->given, packet_end(p));
+  raise(&r->given, p->seq + p->payload);
   if (phase_of(r) != phase) {
     count(LS_COUNT_resuming);
     return DROP;
@@ -92,7 +92,7 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     return DROP;
   }
   if (skb->tc_index == stack_copy) return tell_stack(skb, p, r, r->local_rcv);
-  if (p->payload != 0 && before(p->seq, r->given)) {
+  if (p->payload != 0 && is_young(r) && before(p->seq, r->given)) {
     // The remote end missed our stack's acknowledgement: it gets another one from there. These bytes must not go on:
     // where they would arrive are other bytes, the head as it was written anew.
     if (!after(packet_end(p), r->given)) {
@@ -165,7 +165,7 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, __u32
     return NEXT;
   }
   read_options(skb, p);
-  const __u32 phase = settled_phase(r);
+  const __u32 phase = p->phase = settled_phase(r);
   switch (phase & LS_STATE) {
     case LS_LINKED:
       return arrive_linked(skb, p, r, index, phase, on_loopback);

@@ -189,7 +189,7 @@ void Exchange::finish() {
 
 // Whether the connection to the backend is of the kind that a new one would be. A window cannot be taken back.
 bool Exchange::has_right_window() {
-  if (worker_.splicer() == nullptr) return true;
+  if (worker_.splicer() == nullptr || backend_->address.family() == AF_UNIX) return true;
   const uint64_t body = response_body_.bytes();
   if (body > Upstream::kNarrowWindow) {
     const bool linkable = response_body_.framing() == BodyFraming::length;

@@ -154,7 +154,7 @@ bool Exchange::pump_response() {
       response_body_.run(upstream_->stream(), upstream_->input(), client_.stream(), worker_.engine());
   if (response_body_.bytes() != before) note_progress();
   // Of a body that can be linked the client takes more sooner or later.
-  const bool linkable = !link_refused_ && response_body_.to_come();
+  const bool linkable = !link_refused_ && !worker_.translates(backend_->slot) && response_body_.to_come();
   if (!linkable && response_body_.moved().copied > kCopiedInNarrowWindow) upstream_->widen();
   switch (status) {
     case BodyPump::Status::complete:

@@ -34,6 +34,7 @@ const char* Exchange::join(Link kind, const Splicer::Terms& asked) {
     return reason;
   }
   linked_ = carried_ = kind;
+  waits_ = 0;
   up_ = {terms.client_budget.value_or(UINT64_MAX), 0};
   down_ = {terms.backend_budget.value_or(UINT64_MAX), 0};
   accounted_to_client_ = accounted_to_backend_ = 0;
@@ -67,12 +68,14 @@ bool Exchange::try_body_link() {
   // An answer before the end of its request: this process has to tell the client that it may stop.
   if (status_ != 0 && *up > 0) return false;
   Splicer& splicer = *worker_.splicer();
+  const uint64_t most = std::max(*up, *down);
   const int source = (*up > *down ? client_.stream() : upstream_->stream()).fd();
-  if (std::max(*up, *down) < kLeastLinkedBody + splicer.unread(source)) return false;
+  if (most < kLeastLinkedBody || most < kLeastLinkedBody + splicer.unread(source)) return false;
   if (worker_.translates(backend_->slot)) return false;
   if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
   const Splicer::Terms terms{.client_budget = budget_of(*up), .backend_budget = budget_of(*down)};
   link_refused_ = join(Link::body, terms) != nullptr;
+  if (link_refused_) worker_.note_refused_body(backend_->slot);
   if (link_refused_) return false;
   if (*up > 0) replayable_ = false;
   // What came while the numbers were read may have raised its edge before.

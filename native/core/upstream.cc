@@ -73,8 +73,10 @@ void Upstream::become_connected() {
 
 void Upstream::widen() {
   if (!std::exchange(narrow_, false)) return;
-  if (setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kWideBytes, sizeof kWideBytes) == 0) return;
-  setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kWideBytes, sizeof kWideBytes);
+  if (setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kWideBytes, sizeof kWideBytes) != 0)
+    setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kWideBytes, sizeof kWideBytes);
+  // Not every kernel raises the clamp with a buffer that is locked.
+  setsockopt(stream_.fd(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &kWideBytes, sizeof kWideBytes);
 }
 
 void Upstream::become_idle(uint64_t limit_ms) {

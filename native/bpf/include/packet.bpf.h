@@ -52,6 +52,7 @@ struct packet {
   __u32 sack_bytes;
   __be32 tsval;
   __be32 tsecr;
+  __u32 phase;  // of the record, when the packet was found to be for it
 };
 
 static __always_inline __be16 source_port(const struct packet* p) { return ((const __be16*)p->words)[0]; }

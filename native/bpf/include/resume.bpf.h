@@ -16,19 +16,8 @@ static __always_inline int beyond_budget(const struct packet* p, const struct ls
   return p->payload != 0 || !(peer->ends & LS_FIN);
 }
 
-// The packet acknowledges all that the other end has sent, and the other end everything before the packet.
-static __always_inline int quiet_at(const struct packet* p, const struct ls_record* r,
-                                    const struct ls_record* peer) {
-  const __u32 sent = *(volatile const __u32*)&r->seq_next;
-  const __u32 acked = *(volatile const __u32*)&peer->ack_seen;
-  const __u32 answered = *(volatile const __u32*)&peer->seq_next;
-  return !after(p->seq, sent) && acked == sent + r->delta_seq && p->ack == answered + peer->delta_seq;
-}
-
 // The client's record first. Whoever has set that one alone may set the other.
-static __always_inline int hold(struct ls_record* client, struct ls_record* backend) {
-  const __u32 phase = phase_of(client);
-  if ((phase & LS_STATE) != LS_LINKED) return 0;
+static __always_inline int hold(struct ls_record* client, struct ls_record* backend, __u32 phase) {
   const __u32 resuming = (phase & ~LS_STATE) | LS_RESUMING;
   if (__sync_val_compare_and_swap(&client->phase, phase, resuming) != phase) return 0;
   __sync_lock_test_and_set(&backend->phase, resuming);
@@ -60,10 +49,9 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
                                 struct ls_record* peer, int on_loopback) {
   struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
   struct ls_record* backend = r->flags & LS_CLIENT ? peer : r;
-  if (!hold(client, backend)) {
-    const __u32 phase = settled_phase(client);
-    if ((phase & LS_STATE) == LS_LOCAL) return arrive_local(skb, p, r);
-    if (!hold(client, backend)) {
+  if (!hold(client, backend, p->phase)) {
+    if ((settled_phase(client) & LS_STATE) == LS_LOCAL) return arrive_local(skb, p, r);
+    if (!hold(client, backend, p->phase)) {
       count(LS_COUNT_resuming);
       return DROP;
     }
@@ -71,7 +59,14 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
   // What slipped into the queue of a stack, and was sent again past it, would be counted twice.
   const int unseen =
       *(const volatile __u8*)&client->flags & LS_UNSEEN || is_behind(client) || is_behind(backend);
-  if (unseen || !quiet_at(p, r, peer) || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
+  // A packet that began before may still change them: what was looked at is what the stacks go on from.
+  const __u32 sent = *(volatile const __u32*)&r->seq_next;
+  const __u32 acked = *(volatile const __u32*)&peer->ack_seen;
+  const __u32 answered = *(volatile const __u32*)&peer->seq_next;
+  // The packet acknowledges all that the other end has sent, and the other end everything before the packet.
+  const int quiet =
+      !after(p->seq, sent) && acked == sent + r->delta_seq && p->ack == answered + peer->delta_seq;
+  if (unseen || !quiet || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
     // A backend that answers before it has the whole request is to be heard: the client has to pause.
     if (r == backend && (client->flags & LS_BUDGET) && before(client->seq_next, client->budget_end))
       client->budget_end = client->seq_next;
@@ -82,8 +77,8 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
     return is_jumbo(p) ? DROP : LS_ACK_ONLY;
   }
   const int owes_ack = after(p->ack, r->ack_seen);
-  settle(r, r->seq_next, p->ack);
-  settle(peer, peer->seq_next, peer->ack_seen);
+  settle(r, sent, p->ack);
+  settle(peer, answered, acked);
   r->ack_seen = p->ack;
   let_go(client, backend, LS_LOCAL);
   count(LS_COUNT_resumed);

@@ -50,7 +50,9 @@ static __always_inline int arrive_local(struct __sk_buff* skb, struct packet* p,
   // A link that is made next may never see another packet of this end.
   if (p->flags & LS_TCP_ACK) raise(&r->ack_seen, p->ack);
   r->window = (__u32)p->window << (r->remote_wscale & 15);
-  if (p->payload != 0) raise(&r->given, packet_end(p));
+  // What lies far behind the window, no stack keeps.
+  if (p->payload != 0 && !after(p->seq - r->adv_in, r->edge + LS_BEYOND_WINDOW))
+    raise(&r->given, p->seq + p->payload);
   count(LS_COUNT_local_in);
   return to_own_stack(skb, p, r);
 }

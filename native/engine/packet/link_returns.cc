@@ -16,12 +16,12 @@ void Links::keep_rest(LinkId id) {
   let_go(c, b, LS_LINKED);
 }
 
-// Both are held. The numbers go on where the link left them.
-void Links::return_to_stacks(const Link& link) {
+// Both are held. The numbers go on where the link left them: what each end has sent.
+void Links::return_to_stacks(const Link& link, uint32_t from_client, uint32_t from_backend) {
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
-  settle(c, b, link.backend.unread);
-  settle(b, c, link.client.unread);
+  settle(c, from_client, from_backend - link.backend.unread + b.delta_seq);
+  settle(b, from_backend, from_client - link.client.unread + c.delta_seq);
   let_go(c, b, LS_LOCAL);
 }
 
@@ -42,7 +42,7 @@ void Links::cut(LinkId id) {
   Link& link = at(id);
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
-  if (hold(c, b)) return_to_stacks(link);
+  if (hold(c, b)) return_to_stacks(link, load(c.seq_next), load(b.seq_next));
   leave_link(link);
 }
 
@@ -58,11 +58,13 @@ bool Links::take_back(LinkId id) {
   // Packets wait meanwhile: so it is not held in vain.
   if (!resumed(id) && !can_return()) return false;
   const bool held = hold(c, b);
+  // A packet that began before may still raise them: what is looked at is what the stacks go on from.
+  const uint32_t from_client = load(c.seq_next), from_backend = load(b.seq_next);
   if (held && !can_return()) {
     let_go(c, b, LS_LINKED);
     return false;
   }
-  if (held) return_to_stacks(link);
+  if (held) return_to_stacks(link, from_client, from_backend);
   leave_link(at(id));
   return true;
 }

@@ -119,6 +119,9 @@ bool Links::park(Candidate& candidate) {
   uint32_t window = 0;
   if (!sockets_.park(socket.fd, candidate.facts, candidate.parked)) return false;
   const uint64_t received = socket.received + candidate.unread;
+  uint32_t unread = 0;
+  if (received != 0 && read_unread(socket.fd, unread))
+    raise(sockets_.record(candidate.parked.record).given, candidate.facts.rcv + unread - candidate.unread);
   candidate.out_of_order = received != 0 && received_out_of_order(socket.fd, window);
   if (candidate.out_of_order) sockets_.doubt(socket.fd, received + window);
   return true;
@@ -324,11 +327,11 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
     link.owner->link_ended(end_of(c, b));
   } else if (link.judge) {
     if (now_ms_ - link.active_ms >= idle_ms) link.owner->link_ended(End::idle);
+  } else if (now_ms_ - link.active_ms >= idle_ms) {
+    link.owner->link_ended(End::idle);
   } else if ((spent(c) && c.budget_end != link.client.begin) ||
              (spent(b) && b.budget_end != link.backend.begin)) {
     link.owner->budget_spent();
-  } else if (now_ms_ - link.active_ms >= idle_ms) {
-    link.owner->link_ended(End::idle);
   }
 }
 

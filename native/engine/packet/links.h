@@ -100,7 +100,7 @@ class Links final : public Splicer {
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;
   void relay(Link& link, Half& from, const Half& to, uint32_t bytes);
-  void return_to_stacks(const Link& link);
+  void return_to_stacks(const Link& link, uint32_t from_client, uint32_t from_backend);
   void begin_later(Half& half, const Half& other, uint32_t bytes);
   uint32_t beyond_budget(const Half& half) const;
   void keep_beyond(Half& half, const Half& other, uint32_t bytes);

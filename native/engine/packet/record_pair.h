@@ -40,12 +40,12 @@ inline void let_go(ls_record& client, ls_record& backend, ls_state state) {
   store(client.phase, in_state(client.phase, state));
 }
 
-// The numbers that the remote end would see if the socket spoke for itself again. `kept`: bytes of the other end that
-// wait in that one's socket.
-inline void settle(ls_record& record, const ls_record& peer, uint32_t kept) {
-  record.given = record.seq_next;
-  record.adv_in = record.seq_next - record.local_rcv;
-  record.adv_out = peer.seq_next - kept + peer.delta_seq - record.local_snd;
+// The numbers that the remote end would see if the socket spoke for itself again: what it sent, and what the other end sent
+// to it, which may still wait in that one's socket.
+inline void settle(ls_record& record, uint32_t received, uint32_t sent) {
+  record.given = received;
+  record.adv_in = received - record.local_rcv;
+  record.adv_out = sent - record.local_snd;
   const uint32_t clock = stack_clock(record) + record.ts_advance;
   if (after(record.last_tsval, clock)) record.ts_advance += record.last_tsval - clock;
 }

@@ -144,7 +144,7 @@ class Exchange : private Splicer::Owner {
   void give_client_back(Downstream::After after);
   void judged_link_ended(Splicer::End end);
   bool waits_for_client(Splicer::End end);
-  void backend_closed(const Splicer::Standing& standing);
+  void backend_closed();
   void request_passed(const Splicer::Passed& passed) override;
   void log_passed(const Splicer::Passed& passed);
 

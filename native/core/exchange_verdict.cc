@@ -118,7 +118,7 @@ bool Exchange::step_judged() {
     if (for_own && !late_from_backend_.empty()) {
       leave_translated_backend();
     } else {
-      backend_closed(standing);
+      backend_closed();
     }
     return true;
   }
@@ -227,7 +227,7 @@ void Exchange::judged_link_ended(Splicer::End end) {
   const Standing standing = splicer.standing(link_);
   if (end == Splicer::End::closed) {
     stats.links_reset++;
-    return backend_closed(standing);
+    return backend_closed();
   }
   if (standing.exchange != Standing::Exchange::none) adopt(standing);
   if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding &&
@@ -264,12 +264,14 @@ bool Exchange::waits_for_client(Splicer::End end) {
 }
 
 // The client has not heard of it. As long as it has no byte of a response that will not be whole, it need not.
-void Exchange::backend_closed(const Standing& standing) {
+void Exchange::backend_closed() {
   Splicer& splicer = *worker_.splicer();
-  const bool answered = standing.exchange == Standing::Exchange::none;
-  if (!answered) adopt(standing);
   leave_link();
   splicer.cut(link_);
+  // Not before: until then a request may still pass, which nobody would answer.
+  const Standing standing = splicer.standing(link_);
+  const bool answered = standing.exchange == Standing::Exchange::none;
+  if (!answered) adopt(standing);
   upstream_->stream().reset();
   if (standing.exchange == Standing::Exchange::responding || !standing.client_has_all) return client_gone();
   if (answered) {

@@ -144,7 +144,7 @@ class Splicer {
   virtual void relay_to_backend(LinkId id, uint32_t bytes) = 0;
   virtual void relay_to_client(LinkId id, uint32_t bytes) = 0;
 
-  // Of a judged link. What it points to lasts until the link is given back.
+  // Of a judged link, also of one that has just been given back. What it points to lasts until another is made.
   virtual Standing standing(LinkId id) const = 0;
   // The next request of a judged link returns.
   virtual void recall(LinkId id) = 0;

@@ -118,8 +118,9 @@ whereUsable(
       expect((await readResponse(client)).body.equals(body)).toBe(true);
       client.reset();
     }
-    // 64 MiB are for bodies under way; those on top were copied, as slowly as their clients read.
-    await eventually("the last exchange", async () => (await fallbacks(proxy, "queued")) >= 5);
+    // 64 MiB are for bodies under way; those on top were copied, as slowly as their clients read. How many depends on how much
+    // sockets hold by themselves.
+    await eventually("the last exchange", async () => (await fallbacks(proxy, "queued")) >= 1);
     expect((await moved(proxy)).sockmap).toBeGreaterThan(4 * body.length);
     await proxy.stop();
   },

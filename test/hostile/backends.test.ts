@@ -79,7 +79,8 @@ forEachEngine("backends that misbehave", (engine) => {
     const start = performance.now();
     const client = await ask();
     await expectErrorAnswer(client, 504, "POST");
-    expect(performance.now() - start).toBeLessThan(3_000);
+    // Links are looked at once a second, and the first look only sees that something has moved.
+    expect(performance.now() - start).toBeLessThan(4_000);
     await (await origin.connection()).ended();
     await expectOthersServed(client);
   });

@@ -66,8 +66,7 @@ struct ls_record {
   __u64 ts_base_ns;
 
   struct ls_key key;
-  // Real number. With LS_BUDGET what the remote end sends from here on returns to user space; with LS_JUDGED it is where the
-  // response ends that goes past.
+  // Real number: what the remote end sends from here on returns to user space.
   __u32 budget_end;
   __u32 judge;  // index of the link's verdicts when LS_JUDGED
   __u32 spare[5];

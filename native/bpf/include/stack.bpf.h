@@ -134,11 +134,11 @@ static __always_inline int is_behind(const struct ls_record* r) {
   return after(*(volatile const __u32*)&r->given, *(volatile const __u32*)&r->local_rcv + r->adv_in);
 }
 
-// The window in bytes that the remote end of `to` is told with an acknowledgement. What lies behind a budget, or behind a
-// response, goes to the stack of `to`; so the remote end may send no more of that than this stack has room for. A smaller
+// The window in bytes that the remote end of `to` is told with an acknowledgement. What lies behind a budget
+// goes to the stack of `to`; so the remote end may send no more of that than this stack has room for. A smaller
 // window later would not do: a sender believes it only with a number that is new to it (RFC 9293, 3.10.7.4).
 static __always_inline __u32 promise(const struct ls_record* to, __u32 window, __u32 ack) {
-  if (!(to->flags & (LS_BUDGET | LS_JUDGED))) return window;
+  if (!(to->flags & LS_BUDGET)) return window;
   const __u32 past = after(to->seq_next, to->budget_end) ? to->seq_next : to->budget_end;
   __u32 own = to->edge - to->local_rcv;
   if ((__s32)own < LS_LEAST_ROOM) own = LS_LEAST_ROOM;

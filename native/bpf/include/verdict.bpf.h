@@ -227,7 +227,7 @@ static __noinline int judge_head(struct __sk_buff* skb, const struct packet* p, 
   const int bodiless = j->head_method || response.status == 204 || response.status == 304;
   if (!bodiless && !response.sized) return LS_TO_USER;
   j->body_begin = p->seq + response.head;
-  r->budget_end = j->response_end = j->body_begin + (bodiless ? 0 : response.sized - 1);
+  j->response_end = j->body_begin + (bodiless ? 0 : response.sized - 1);
   j->passed.status = response.status;
   j->passed.responded_ns = bpf_ktime_get_ns();
   // More than was announced: user space says what that is.

@@ -74,9 +74,13 @@ bool Exchange::try_body_link() {
   if (worker_.translates(backend_->slot)) return false;
   if (!splicer.has_room(client_.stream().fd(), upstream_->stream().fd(), *up, *down)) return false;
   const Splicer::Terms terms{.client_budget = budget_of(*up), .backend_budget = budget_of(*down)};
-  link_refused_ = join(Link::body, terms) != nullptr;
-  if (link_refused_) worker_.note_refused_body(backend_->slot);
-  if (link_refused_) return false;
+  if (const char* reason = join(Link::body, terms)) {
+    link_refused_ = true;
+    // The next one may be linked.
+    const bool passing = std::string_view(reason) == "out_of_order" || std::string_view(reason) == "records";
+    if (!passing) worker_.note_refused_body(backend_->slot);
+    return false;
+  }
   if (*up > 0) replayable_ = false;
   // What came while the numbers were read may have raised its edge before.
   if (*up > 0) client_.stream().note_events(EPOLLIN);

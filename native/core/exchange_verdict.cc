@@ -224,11 +224,11 @@ void Exchange::judged_link_ended(Splicer::End end) {
   Splicer& splicer = *worker_.splicer();
   Stats& stats = worker_.stats();
   splicer.handle_events();
-  const Standing standing = splicer.standing(link_);
   if (end == Splicer::End::closed) {
     stats.links_reset++;
     return backend_closed();
   }
+  const Standing standing = splicer.standing(link_);
   if (standing.exchange != Standing::Exchange::none) adopt(standing);
   if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding &&
       splicer.take_back(link_)) {

@@ -1,5 +1,5 @@
 /** The packet engine beside others: another proxy, firewalls, other traffic, and what stays when a proxy goes. */
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { bpfObjectsOf, existing } from "../support/bpf-objects.js";
 import { childrenOf } from "../support/hooks-driver.js";
@@ -8,6 +8,7 @@ import { PacketProxy } from "../support/packet-proxy.js";
 import { MB, PacketRun, runClient } from "../support/packet-run.js";
 import { address, Topology, tcpCounters, withPort } from "../support/packet-topology.js";
 import { webSocketLine } from "../support/packet-websocket.js";
+import { ifThere } from "../support/process-info.js";
 import { eventually } from "../support/wait.js";
 
 /** Programs at the hooks of the proxy's interfaces, whichever way they were attached. */
@@ -30,7 +31,7 @@ function namespacesOf(pid: number): Set<string> {
     ...links(`/proc/${each}/task`).map((task) => `${task}/ns/net`),
     ...links(`/proc/${each}/fd`),
   ]);
-  const targets = paths.filter((path) => existsSync(path)).map((path) => readlinkSync(path));
+  const targets = paths.flatMap((path) => ifThere(() => readlinkSync(path)));
   return new Set(targets.filter((target) => target.startsWith("net:")));
 }
 

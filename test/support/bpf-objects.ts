@@ -2,10 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { packetProgram } from "./packet-programs.js";
+import { ifThere } from "./process-info.js";
 
 function infos(pid: number): string[] {
   const folder = `/proc/${pid}/fdinfo`;
-  return readdirSync(folder).map((fd) => readFileSync(`${folder}/${fd}`, "latin1"));
+  return readdirSync(folder).flatMap((fd) => ifThere(() => readFileSync(`${folder}/${fd}`, "latin1")));
 }
 
 /** Programs, maps and links that a process has descriptors of, as `bpf_objects` names them. */

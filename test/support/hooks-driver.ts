@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { Namespace } from "./netns.js";
+import { ifThere } from "./process-info.js";
 import { PATIENCE_MS, within } from "./wait.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -38,23 +39,19 @@ export type Kind = "tcx" | "clsact";
 export function childrenOf(pid: number): number[] {
   const parents = readdirSync("/proc").flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
-    try {
-      const [, parent] = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${entry}/status`, "latin1")) ?? [];
-      return [{ child: Number(entry), parent: Number(parent) }];
-    } catch {
-      return []; // it ended meanwhile
-    }
+    const status = ifThere(() => readFileSync(`/proc/${entry}/status`, "latin1"));
+    return status.map((text) => ({
+      child: Number(entry),
+      parent: Number(/^PPid:\s+(\d+)$/m.exec(text)?.[1]),
+    }));
   });
   return parents.filter(({ parent }) => parent === pid).map(({ child }) => child);
 }
 
 /** Whether the process runs; one that is only waited for by its parent does not. */
 export function runs(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
-  } catch {
-    return false;
-  }
+  const status = ifThere(() => readFileSync(`/proc/${pid}/status`, "latin1"));
+  return status.some((text) => !/^State:\s+Z/m.test(text));
 }
 
 /** Hooks and routes in a process of their own, which can end in any way. */

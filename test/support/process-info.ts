@@ -26,5 +26,15 @@ export function mallocBytes(pid: number): number {
   return sum;
 }
 
+/** What `read` makes of a file under /proc, or nothing: descriptors and processes end between a listing and a look. */
+export function ifThere<T>(read: () => T): T[] {
+  try {
+    return [read()];
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code!)) return [];
+    throw error;
+  }
+}
+
 /** How many file descriptors a process has open. */
 export const openFds = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;

@@ -5,11 +5,12 @@ import { namespacePool } from "./test/support/namespace-pool.js";
 /** What measures time or load so closely that two cores shared with other test files would make it lie. */
 const ALONE = "test/**/*.alone.test.ts";
 
-/** What is about pipes, and about heads that are written anew, which those that pass on links are not. */
+/** What is about pipes, about heads that are written anew, which those that pass on links are not, or about no engine. */
 const OF_OTHER_ENGINES = [
   "test/conformance/pipe-engine.test.ts",
   "test/conformance/sockmap-engine.test.ts",
   "test/hostile/heads-anew.test.ts",
+  "test/integration/node-versions.test.ts",
 ];
 
 interface Options {
@@ -44,7 +45,12 @@ const folder = (name: string, groupOrder: number, timeout?: number) =>
   });
 
 /** The tests of a folder that have to pass by every engine once more, by the packet engine in one of its forward modes. */
-const packet = (folder: string, mode: "exchange" | "connection", groupOrder: number, timeout?: number) =>
+const packet = (
+  folder: string,
+  mode: "exchange" | "request" | "connection",
+  groupOrder: number,
+  timeout?: number,
+) =>
   project(`${folder}-${mode}`, groupOrder, {
     include: `test/${folder}/**/*.test.ts`,
     exclude: [ALONE, ...OF_OTHER_ENGINES],
@@ -75,6 +81,7 @@ export default defineConfig({
       }),
       // Loading the programs takes a second of processor time for each proxy, and some tests start six.
       packet("conformance", "exchange", 1, 60_000),
+      packet("conformance", "request", 1, 60_000),
       packet("conformance", "connection", 1, 60_000),
       folder("hostile", 2, 60_000),
       packet("hostile", "connection", 2, 60_000),

@@ -20,7 +20,8 @@ static __always_inline void note_ends(struct ls_record* r, struct ls_record* pee
     // An end that misses bytes of its side's stack does not believe it, because its number lies behind them: it gets RST
     // from there. And who answers for a backend within a budget, or between requests, has something better to say.
     const int limited = !(r->flags & LS_CLIENT) && (r->flags & (LS_BUDGET | LS_JUDGED));
-    const int missed = before(peer->local_acked, peer->local_snd);
+    const int unheard = (r->flags & LS_DIRECT) && before(peer->ack_seen, r->seq_next + r->delta_seq);
+    const int missed = unheard || before(peer->local_acked, peer->local_snd);
     __sync_fetch_and_or(&r->ends, limited || missed ? LS_RESET | LS_HELD : LS_RESET);
     end_link(r, peer, index, LS_EVENT_RESET);
     return;
@@ -119,8 +120,9 @@ static __always_inline int arrive_linked(struct __sk_buff* skb, struct packet* p
     }
   }
   if (judgement == LS_TO_USER && !(r->flags & LS_CLIENT)) count(LS_COUNT_unread_responses);
-  if (judgement == LS_TO_USER || beyond_budget(p, r, peer)) {
-    const int verdict = resume_at(skb, p, r, peer, on_loopback);
+  if (judgement == LS_TO_USER || judgement == LS_HAND || beyond_budget(p, r, peer)) {
+    const int how = (on_loopback ? LS_ON_LOOPBACK : 0) | (judgement == LS_HAND ? LS_IS_READ : 0);
+    const int verdict = resume_at(skb, p, r, peer, how);
     if (verdict != LS_LAST_ACK && verdict != LS_ACK_ONLY) return verdict;
     if (!keep_ack(skb, p, r)) return DROP;
     if (verdict == LS_LAST_ACK) {

@@ -125,6 +125,8 @@ class Exchange : private Splicer::Owner {
   void cut_link();
   void link_ended(Splicer::End end) override;
   void budget_spent() override;
+  void request_handed() override;
+  void request_lost() override;
   void go_on_after_end(Splicer::End end);
 
   // exchange_verdict.cc
@@ -133,6 +135,8 @@ class Exchange : private Splicer::Owner {
   bool may_link() const;
   bool may_pass() const;
   bool try_link();
+  void send_by_link(std::string_view head);
+  void take_handed_bytes();
   bool take_late_bytes();
   void keep_early(uint32_t bytes);
   bool step_judged();
@@ -254,6 +258,7 @@ class Exchange : private Splicer::Owner {
   bool passes_ = false;                   // ... and requests that follow
   bool link_refused_ = false;             // for the body or the tunnel
   bool spent_ = false;                    // the budgets of the link may be
+  bool lost_ = false;                     // the request, on its way past the stacks
   std::optional<Splicer::End> link_end_;  // news of it
   Link linked_ = Link::none;
   Link carried_ = Link::none;   // at any time

@@ -195,7 +195,7 @@ void Exchange::account_link() {
 void Exchange::leave_link() {
   const Link kind = std::exchange(linked_, Link::none);
   link_end_.reset();
-  spent_ = false;
+  spent_ = lost_ = false;
   if (kind == Link::body) return account_body_link(worker_.splicer()->totals(link_));
   account_link();
   if (kind == Link::tunnel) link_bytes_ = accounted_to_client_;
@@ -232,6 +232,7 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
   if (linked_ != Link::tunnel && linked_ != Link::judged) return false;
   if (worker_.splicer()->idle_ms(link_) < quiet_ms || !worker_.splicer()->quiet(link_)) return false;
   if (linked_ == Link::judged) {
+    if (worker_.splicer()->resumed(link_)) return false;
     judged_link_ended(Splicer::End::idle);
     return true;
   }
@@ -246,6 +247,13 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
 
 void Exchange::budget_spent() {
   spent_ = true;
+  worker_.poller().resume_later(client_);
+}
+
+void Exchange::request_handed() { worker_.poller().resume_later(client_); }
+
+void Exchange::request_lost() {
+  lost_ = true;
   worker_.poller().resume_later(client_);
 }
 

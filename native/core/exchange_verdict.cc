@@ -55,6 +55,7 @@ bool Exchange::try_link() {
   write_request_head(out);
   passes_ = may_pass();
   const Splicer::Verdict verdict{
+      .length = request_.length,
       .passes = passes_,
       .pool = snapshot_->route_pools[route_],
       .backend = backend_->slot,
@@ -63,10 +64,20 @@ bool Exchange::try_link() {
       .head = method() == "HEAD",
       .started_ns = started_ns_,
   };
-  if (client_.input().empty() && join(Link::judged, {.verdict = verdict}) == nullptr) return true;
-  wants_link_ = false;
-  out.release();
-  return false;
+  if (!client_.input().empty() || join(Link::judged, {.verdict = verdict}) != nullptr) {
+    wants_link_ = false;
+    out.release();
+    return false;
+  }
+  Buffer head;
+  head.swap(out);
+  send_by_link(head.view());
+  return true;
+}
+
+void Exchange::send_by_link(std::string_view head) {
+  if (worker_.splicer()->direct(link_)) return worker_.splicer()->send_past_stack(link_, head);
+  upstream_->stream().output().append(head);
 }
 
 // ---- While it stands -----------------------------------------------------------------------------------------------
@@ -103,6 +114,11 @@ void Exchange::keep_early(uint32_t bytes) {
 }
 
 bool Exchange::step_judged() {
+  if (std::exchange(lost_, false)) {
+    Buffer head;
+    write_request_head(head);
+    send_by_link(head.view());
+  }
   // Answers to earlier requests may still be on their way to the client.
   if (!client_.stream().flush()) {
     cut_link();
@@ -150,6 +166,7 @@ bool Exchange::go_on_after_verdicts() {
     client_.look_again(kAcknowledgedMs);
     return false;
   }
+  take_handed_bytes();
   if (standing.pipelines) client_.note_pipelining();
   const bool answered = standing.exchange == Standing::Exchange::none;
   if (!answered) adopt(standing);
@@ -161,6 +178,16 @@ bool Exchange::go_on_after_verdicts() {
     await_response();
   }
   return true;
+}
+
+// They came before whatever is in the client's socket.
+void Exchange::take_handed_bytes() {
+  const std::string_view handed = worker_.splicer()->handed(link_);
+  if (handed.empty()) return;
+  Buffer bytes;
+  bytes.append(handed);
+  bytes.append(late_from_client_.view());
+  late_from_client_.swap(bytes);
 }
 
 // Whose response comes next: that of the request which made the link, or one that passed.
@@ -227,6 +254,10 @@ void Exchange::judged_link_ended(Splicer::End end) {
   if (end == Splicer::End::closed) {
     stats.links_reset++;
     return backend_closed();
+  }
+  if (end == Splicer::End::idle && splicer.resumed(link_)) {
+    go_on_after_verdicts();
+    return;
   }
   const Standing standing = splicer.standing(link_);
   if (standing.exchange != Standing::Exchange::none) adopt(standing);

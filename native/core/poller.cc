@@ -63,11 +63,10 @@ void Poller::retire(Pollable* pollable) {
   retired_.push_back(pollable);
 }
 
-void Poller::turn(const std::function<void()>& after) {
+void Poller::turn(const std::function<void()>& before, const std::function<void()>& after) {
   bool more = true;
   for (int round = 0; more && round < kRoundsPerTurn; round++) {
-    more = run_round(after);
-    after();
+    more = run_round(before, after) || !pending_.empty();
     bury();
   }
   set_alarm();
@@ -79,12 +78,13 @@ void Poller::wake() {
   [[maybe_unused]] const ssize_t ignored = ::write(again_.get(), &one, sizeof one);
 }
 
-// Returns false when nothing was ready.
-bool Poller::run_round(const std::function<void()>& after) {
+// Returns whether there were as many events as it takes at a time.
+bool Poller::run_round(const std::function<void()>& before, const std::function<void()>& after) {
   std::array<epoll_event, kBatch> buffer;
   const int count = epoll_wait(epoll_.get(), buffer.data(), kBatch, 0);
   const std::span events(buffer.data(), static_cast<size_t>(std::max(count, 0)));
   update_clock();
+  before();
   running_.swap(pending_);
   handle(events, Pollable::Order::first);
   after();
@@ -93,10 +93,10 @@ bool Poller::run_round(const std::function<void()>& after) {
     pollable->waiting_for_turn_ = false;
     if (!pollable->dead_) pollable->on_events(0);
   }
-  const bool busy = count > 0 || !running_.empty();
   running_.clear();
   timers_.run(now_);
-  return busy && (count == kBatch || !pending_.empty());
+  after();
+  return count == kBatch;
 }
 
 void Poller::handle(std::span<const epoll_event> events, Pollable::Order order) {

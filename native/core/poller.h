@@ -57,9 +57,9 @@ class Poller {
   // same batch may still point to it, and so may its callers.
   void retire(Pollable* pollable);
 
-  // Handles what is ready now, for a bounded time. `after` runs between the two kinds of events and before each wait
-  // (flushing, housekeeping).
-  void turn(const std::function<void()>& after);
+  // Handles what is ready now, for a bounded time. `before` runs ahead of each round of events; `after` between the two
+  // kinds of them, and at the end (flushing, housekeeping).
+  void turn(const std::function<void()>& before, const std::function<void()>& after);
 
   Timers& timers() { return timers_; }
   // Milliseconds of CLOCK_MONOTONIC, taken once per round of events.
@@ -67,7 +67,7 @@ class Poller {
   void arm(Timer& timer, uint64_t milliseconds) { timers_.arm(timer, milliseconds, now_); }
 
  private:
-  bool run_round(const std::function<void()>& after);
+  bool run_round(const std::function<void()>& before, const std::function<void()>& after);
   void handle(std::span<const epoll_event> events, Pollable::Order order);
   void bury();
   void set_alarm();

@@ -34,14 +34,9 @@ class Worker::Ticker final : public Timer {
   Worker& worker_;
 };
 
-// Links end in the kernel.
-class Worker::LinkEvents final : public Pollable {
- public:
-  explicit LinkEvents(Splicer& splicer) : splicer_(splicer) {}
-
- private:
-  void on_events(uint32_t) override { splicer_.handle_events(); }
-  Splicer& splicer_;
+class Worker::LinkCall final : public Pollable {
+  // Each round looks what is new of links.
+  void on_events(uint32_t) override {}
 };
 
 class Worker::Sweeper final : public Timer {
@@ -58,11 +53,12 @@ Worker::Worker(Host& host, LoadTable load, std::unique_ptr<Engine> engine, std::
       scratch_(std::make_unique<char[]>(kScratchBytes)),
       snapshot_(std::make_shared<Snapshot>()),
       ticker_(std::make_unique<Ticker>(*this)),
+      before_round_([this] { before_round(); }),
       after_round_([this] { after_round(); }),
       id_seed_(id_seed) {
   if (!splicer_) return;
-  link_events_ = std::make_unique<LinkEvents>(*splicer_);
-  poller_.add(splicer_->fd(), *link_events_);
+  link_call_ = std::make_unique<LinkCall>();
+  poller_.add(splicer_->fd(), *link_call_);
   sweeper_ = std::make_unique<Sweeper>();
 }
 
@@ -121,10 +117,18 @@ bool Worker::sends_long_bodies(uint32_t slot) const {
   return found != bodies_.end() && found->second.mostly_long && !found->second.refused && !translates(slot);
 }
 
-void Worker::turn() { poller_.turn(after_round_); }
+void Worker::turn() {
+  poller_.turn(before_round_, after_round_);
+  if (splicer_ && !splicer_->rest()) poller_.wake();
+}
+
+void Worker::before_round() {
+  if (splicer_) splicer_->attend();
+}
 
 void Worker::after_round() {
   sweep();
+  if (splicer_) splicer_->flush();
   held_.send();
   if (draining_ && connections_.empty()) finish_drain();
   if (std::exchange(place_freed_, false)) serve_queues();

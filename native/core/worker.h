@@ -101,13 +101,14 @@ class Worker {
 
  private:
   class Ticker;
-  class LinkEvents;
+  class LinkCall;
   class Sweeper;
   void sweep();
   uint32_t least_mss() const;
   uint64_t backend_states() const;
   void publish_verdicts();
   void notice_backend_states();
+  void before_round();
   void after_round();
   void start_ticker();
   void serve_queues();
@@ -140,8 +141,9 @@ class Worker {
   std::unordered_map<uint32_t, Downstream*> deciding_;
   std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;
-  std::unique_ptr<LinkEvents> link_events_;
+  std::unique_ptr<LinkCall> link_call_;
   std::unique_ptr<Sweeper> sweeper_;
+  std::function<void()> before_round_;
   std::function<void()> after_round_;
   uint64_t id_seed_;
   uint64_t next_id_ = 0;

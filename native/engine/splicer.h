@@ -41,6 +41,11 @@ class Splicer {
     virtual void link_ended(End end) = 0;
     // One end's budget has arrived at the other: `take_back` is likely to succeed now.
     virtual void budget_spent() = 0;
+    // A judged link has returned: what the client sent is in `handed`.
+    virtual void request_handed() = 0;
+    // The request that was sent past the stack has to be sent again: so, or, if the link is not `direct` any more, through
+    // the socket.
+    virtual void request_lost() = 0;
     virtual void request_passed(const Passed& passed) = 0;
 
    protected:
@@ -59,8 +64,9 @@ class Splicer {
   // With it, requests of the client are judged one by one: what does not lead where the link leads returns. The bytes
   // that are about to be sent to the backend are one request without a body.
   struct Verdict {
-    bool passes;    // false: each request returns
-    uint32_t pool;  // as in the table that was published
+    uint32_t length;  // of that request as the client sent it
+    bool passes;      // false: each request returns
+    uint32_t pool;    // as in the table that was published
     uint32_t backend;
     uint32_t host_class;
     std::string_view host;  // the Host field; at most kLongestHost bytes
@@ -152,6 +158,16 @@ class Splicer {
   virtual bool await_quiet(LinkId id) = 0;
   // Bytes that had slipped into the client's queue while a judged link was made stay with the caller.
   virtual void keep_early_request(LinkId id, uint32_t bytes) = 0;
+  // The client's socket has nothing of the request that the link was made for, because it was `handed`. Then the backend's
+  // socket need not have it, either: what is about to be sent goes to `send_past_stack`. The client repeats it should it get
+  // lost, as it does with what passes.
+  virtual bool direct(LinkId id) const = 0;
+  // Sent at the end of the round.
+  virtual void send_past_stack(LinkId id, std::string_view bytes) = 0;
+  // What a client sent when its link returned; neither socket has it. Until another link is made.
+  virtual std::string_view handed(LinkId id) const = 0;
+  // At the end of a round of events.
+  virtual void flush() = 0;
 
   // Also of a link that has just ended.
   virtual Totals totals(LinkId id) const = 0;
@@ -179,9 +195,13 @@ class Splicer {
   // A socket that was part of a link is about to be closed.
   virtual void forget(int fd) = 0;
 
-  // Readable when links have ended; then call `handle_events`.
-  virtual int fd() const = 0;
+  // Hands over what is new of links.
   virtual void handle_events() = 0;
+  // Likewise; from here on the caller looks by itself, and nobody calls it.
+  virtual void attend() = 0;
+  // Readable when there is something new. False: there is already.
+  virtual bool rest() = 0;
+  virtual int fd() const = 0;
   // Once a second: finds idle links and gives back what closed sockets still hold.
   struct Patience {
     uint64_t between_requests;

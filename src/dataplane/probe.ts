@@ -31,6 +31,7 @@ export interface DoctorReport {
 const CAPABILITIES = {
   CAP_NET_BIND_SERVICE: 10,
   CAP_NET_ADMIN: 12,
+  CAP_NET_RAW: 13,
   CAP_SYS_ADMIN: 21,
   CAP_PERFMON: 38,
   CAP_BPF: 39,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ok, request, response } from "../support/build.js";
-import { forEachEngine } from "../support/engines.js";
+import { forEachEngine, linksRequests } from "../support/engines.js";
 import { expectEngineWorked, startRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
 import { type RunningProxy, startProxy } from "../support/proxy.js";
@@ -96,7 +96,7 @@ forEachEngine("drain", (engine) => {
     });
     const answer = await proxy.exchange(request());
     // On a link the response is the backend's own.
-    const connection = engine === "packet-connection" ? undefined : "close";
+    const connection = linksRequests(engine) ? undefined : "close";
     expect([answer.body.toString(), answer.fields.get("connection")]).toEqual(["last", connection]);
     expect(await exitOf(proxy)).toBe(0);
   });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ok, request } from "../support/build.js";
-import { forEachEngine } from "../support/engines.js";
+import { forEachEngine, linksRequests } from "../support/engines.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import type { Field } from "../support/message.js";
 
@@ -47,7 +47,7 @@ forEachEngine("hop-by-hop headers", (engine) => {
   });
 
   // A link brings back to user space what says more than these two.
-  const passOnLinks = engine === "packet-connection" ? ["keep-alive", "proxy-connection"] : [];
+  const passOnLinks = linksRequests(engine) ? ["keep-alive", "proxy-connection"] : [];
   it.each(Object.entries(hopByHop))("does not forward %s of a response", async (name, headers) => {
     origin.answer(ok("ok", ...headers));
     const answer = await proxy.exchange(request());

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { packetProgram } from "../support/packet-programs.js";
 import { PacketRun, type RunOptions, type Target } from "../support/packet-run.js";
-import { FAMILIES, PLACEMENTS, type Topology } from "../support/packet-topology.js";
+import { FAMILIES, PLACEMENTS, type Topology, tcpCounters } from "../support/packet-topology.js";
 
 const gets = (count: number): Target[] =>
   Array.from({ length: count }, (_, seed) => ({ down: (seed * 7_919) % 40_000, seed }));
@@ -42,6 +42,69 @@ describe.each(PLACEMENTS)("requests between %s hosts", (placement) => {
   });
 });
 
+/** Each request is read, and gets longer on its way. */
+const REQUEST = {
+  plain: true,
+  config: {
+    forward: "request",
+    routes: [{ match: {}, pool: "main", setRequestHeaders: { "x-forwarded-for": "{client.address}" } }],
+  },
+} as const;
+
+describe.each(PLACEMENTS)("requests that are read, between %s hosts", (placement) => {
+  it.each(FAMILIES)("need no stack of this host with IPv%i", async (family) => {
+    const run = await PacketRun.start(placement, family, REQUEST);
+    await run.expectAnswered(gets(50));
+    const counters = await run.proxy.quietCounters();
+    expect([counters.fallbacks, counters.impossible]).toEqual([{}, []]);
+    // The first makes no link, the second makes one through the stacks.
+    expect(counters.event("handed")).toBe(48);
+    expect(counters.event("split_acks")).toBeLessThan(10);
+    const mixed = [
+      ...gets(5),
+      { up: 5_000, down: 5_000, seed: 1 },
+      ...gets(5),
+      { up: 1, down: 1 },
+      ...gets(5),
+    ];
+    await run.expectAnswered(mixed);
+    expect((await run.proxy.quietCounters()).impossible).toEqual([]);
+    await run.expectBackends(50 + mixed.length, bodies(mixed));
+  });
+});
+
+describe.each(FAMILIES)("requests that go to one backend after the other, with IPv%i", (family) => {
+  it("leave none of them waiting for an acknowledgement", async () => {
+    const run = await PacketRun.start("bridged", family, REQUEST);
+    // Longer than it takes a backend to send its last response again.
+    const quick = Array.from({ length: 20 }, (_, seed) => ({ down: 100, seed }));
+    await run.expectAnswered([...quick, { down: 1_000, delay: 600 }, { down: 1_000 }]);
+    const counters = await run.proxy.quietCounters();
+    expect(counters.event("handed")).toBeGreaterThanOrEqual(18);
+    expect(counters.impossible).toEqual([]);
+    const repeated = run.topology.spaces.map((space) => tcpCounters(space).get("RetransSegs"));
+    expect(repeated).toEqual(repeated.map(() => 0));
+    await run.expectBackends(22, 0);
+  });
+});
+
+describe("a request that is lost on its way from user space", () => {
+  it.each([
+    ["the request", "right:data:4:1"],
+    ["the request, twice", "right:data:4:2"],
+    ["the first byte of its response", "left:data:4:1"],
+  ])("is repeated by the client: %s", async (_name, drop) => {
+    const run = await PacketRun.start("routed", 4, { ...REQUEST, impairBackend: ["--drop", drop] });
+    await run.expectAnswered(Array.from({ length: 8 }, (_, seed) => ({ down: 1_000, seed })));
+    const counters = await run.proxy.quietCounters();
+    expect(counters.impossible).toEqual([]);
+    await run.expectBackends(8, 0);
+    const { toRight, toLeft } = await run.topology.backendImpairment!.stop();
+    expect(toRight.lost + toLeft.lost).toBe(Number(drop.split(":")[3]));
+    expect(counters.event("repeated")).toBeGreaterThanOrEqual(toRight.lost);
+  });
+});
+
 function withoutOffloads({ client, proxy, backend }: Topology): void {
   const program = packetProgram("offloads");
   client.run(program, ["uplink"]);
@@ -52,6 +115,18 @@ function withoutOffloads({ client, proxy, backend }: Topology): void {
 const BAD = ["--to-right", "loss=2,duplicate=2,reorder=2", "--to-left", "loss=2,duplicate=2,reorder=2"];
 
 describe("a bad line", () => {
+  it.each<[string, RunOptions]>([
+    ["client", { impairClient: BAD }],
+    ["backend", { impairBackend: BAD }],
+  ])("to the %s costs requests that are read time, and no byte", async (_name, impaired) => {
+    const run = await PacketRun.start("routed", 4, { ...REQUEST, prepare: withoutOffloads, ...impaired });
+    await run.expectAnswered(gets(100));
+    const counters = await run.proxy.quietCounters();
+    expect(counters.event("handed")).toBeGreaterThan(50);
+    expect(counters.impossible).toEqual([]);
+    await run.expectBackends(100, 0);
+  });
+
   it.each<[string, RunOptions]>([
     ["client", { impairClient: BAD }],
     ["backend", { impairBackend: BAD }],

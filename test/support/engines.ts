@@ -5,7 +5,7 @@
 import { describe, inject } from "vitest";
 import { loadAddon } from "../../src/dataplane/native.js";
 
-export type EngineName = "copy" | "pipe" | "sockmap" | "packet-exchange" | "packet-connection";
+export type EngineName = "copy" | "pipe" | "sockmap" | `packet-${"exchange" | "request" | "connection"}`;
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -20,6 +20,10 @@ export const sockmapUsable = (): boolean => loadAddon().probeSockmapEngine().sta
 export const ENGINES: readonly EngineName[] = inject("engines").filter(
   (engine) => engine !== "sockmap" || sockmapUsable(),
 );
+
+/** Responses go past the proxy. */
+export const linksRequests = (engine: EngineName | undefined): boolean =>
+  engine === "packet-request" || engine === "packet-connection";
 
 /** Declares the same tests once for each engine. */
 export function forEachEngine(title: string, declare: (engine: EngineName) => void): void {

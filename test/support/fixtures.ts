@@ -1,6 +1,6 @@
 /** Servers that live as long as a `describe` block, for tests that only need a fresh connection. */
 import { afterAll, afterEach, beforeAll, expect, onTestFinished } from "vitest";
-import type { EngineName } from "./engines.js";
+import { type EngineName, linksRequests } from "./engines.js";
 import { NginxOrigin } from "./nginx-origin.js";
 import { type NodeHandler, NodeOrigin } from "./node-origin.js";
 import { type ProxyOptions, RunningProxy } from "./proxy.js";
@@ -43,7 +43,7 @@ export function useProxy(
 }
 
 interface Linked {
-  /** What forward mode `connection` has to link: requests, tunnels, or nothing, and then the tests say why. */
+  /** What there is to link: requests, tunnels (by `connection` only), or nothing, and then the tests say why. */
   linked?: boolean | "tunnels";
 }
 
@@ -67,10 +67,9 @@ export async function expectEngineWorked(
     (total, event) => total + metrics.sum("longsplice_packet_total", { event }),
     0,
   );
-  if (engine === "packet-connection" && linked) {
-    expect(links).toBeGreaterThan(0);
-    if (linked !== "tunnels") expect(judged).toBeGreaterThan(0);
-  }
+  const tunnels = engine === "packet-connection" && linked;
+  if (tunnels || (engine === "packet-request" && linked === true)) expect(links).toBeGreaterThan(0);
+  if (linksRequests(engine) && linked === true) expect(judged).toBeGreaterThan(0);
   const moved = (by: string) => metrics.sum("longsplice_forwarded_bytes_total", { engine: by });
   const all = ["copy", "pipe", "sockmap", "packet"].reduce((sum, by) => sum + moved(by), 0);
   expect(all).toBeGreaterThan(0);

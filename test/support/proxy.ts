@@ -7,11 +7,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
-import { type EngineName, engineFlags } from "./engines.js";
+import { type EngineName, engineFlags, linksRequests } from "./engines.js";
 import { type ResponseMessage, readResponse } from "./message.js";
 import { Samples } from "./prometheus.js";
 import { eventually, within } from "./wait.js";
-import { WARM_UP_TARGET, warmsUp, warmUp } from "./warm-up.js";
+import { WARM_UP_TARGET, warmUp } from "./warm-up.js";
 import { type Bytes, Wire } from "./wire.js";
 
 /** LONGSPLICE_BIN points the whole suite at another build, for instance an installed one. */
@@ -127,7 +127,7 @@ export class RunningProxy {
   async #connectWarm(): Promise<Wire> {
     const { engine, warmUp: where = {} } = this.#options;
     const wire = await Wire.connect(this.port);
-    if (!warmsUp(engine) || where === false) return wire;
+    if (!linksRequests(engine) || where === false) return wire;
     if (await warmUp(wire, where.target ?? WARM_UP_TARGET, where.host ?? "test.example")) return wire;
     wire.reset();
     return Wire.connect(this.port);

@@ -1,8 +1,7 @@
 /**
- * Packets are judged from the third request of a connection on: the second one makes the link. So where an engine links,
+ * Packets are judged from the third request of a connection on: the second one makes the link. So where requests are linked,
  * clients make two requests before their test begins. Origins answer them, and neither side keeps a record of them.
  */
-import type { EngineName } from "./engines.js";
 import { readResponse } from "./message.js";
 import type { Wire } from "./wire.js";
 
@@ -11,8 +10,6 @@ const FIELD = "x-warm-up";
 const ROUNDS = 2;
 /** An origin of tests answers at once, whatever its script does. Who does not is none of those. */
 const PATIENCE_MS = 1_000;
-
-export const warmsUp = (engine: EngineName | undefined): boolean => engine === "packet-connection";
 
 /** Whether a packet is such a request, and nothing else. They come alone, because their client waits for the response. */
 export function isWarmUp(packet: Buffer): boolean {

@@ -23,6 +23,8 @@ enum ls_flags {
   LS_BUDGET = 4,      // `budget_end` counts
   LS_JUDGED = 8,      // requests and responses are judged one by one: `judge`
   LS_UNSEEN = 16,  // on the client's record: user space has yet to send on what waited when the link was made
+  LS_DIRECT =
+      32,  // on the client's record: its own stack knows nothing of the request that the link was made for
 };
 
 // What became of the remote end's direction of the connection.
@@ -33,6 +35,7 @@ enum ls_ends {
   LS_SPENT = 8,       // all bytes of the budget were acknowledged, and the event was sent
   LS_HELD = 16,       // the RST did not go on: the other end would not believe it, or is not to hear of it
   LS_PIPELINES = 32,  // the client did not wait for a response before it sent its next request
+  LS_OWES = 64,  // an acknowledgement of what went past, to be sent with the next segment to the remote end
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.
@@ -95,11 +98,19 @@ enum ls_event_kind {
   LS_EVENT_LATE = 4,  // the remote end went on beyond its budget after the other end had closed its direction
   LS_EVENT_PASSED = 5,  // struct ls_passed
   LS_EVENT_CLOSED = 6,  // judged: the backend ended its direction before its response was complete
+  LS_EVENT_HANDED = 7,  // the link has returned, and the client's request is in its judge: `handed`
+  LS_EVENT_AGAIN = 8,   // the client repeats a request that user space sent past the stack
 };
 
 struct ls_event {
   __u32 record;
   __u32 kind;
+};
+
+// Of a worker, a cache line.
+struct ls_worker {
+  __u32 asleep;  // it has read its ring and wants to be called; else it looks again by itself
+  __u32 spare[15];
 };
 
 // ---- Verdicts: whether the next request may pass on its link (docs/verdicts.md) ------------------------------------
@@ -192,6 +203,8 @@ struct ls_judge {
   __u32 body_begin;
   __u32 head_method;  // 1: HEAD
   __u32 target_length;
+  __u32 handed;   // bytes in `head` that went nowhere else: user space has them from here
+  __u32 direct;   // the request is one that user space sent past the stack, in other words
   __u64 lengths;  // of the path: bit per number of bytes behind which a segment ends or begins
   struct ls_path_key path;
   struct ls_place_key place;
@@ -220,6 +233,7 @@ static inline __attribute__((always_inline)) __u64 ls_mix(__u64 hash, __u64 word
   X(resuming, "packets dropped because the link was being resumed")                       \
   X(resumed, "links that returned to the stacks at a packet")                             \
   X(last_acks, "acknowledgements of such a packet, sent on without it")                   \
+  X(handed, "requests that user space got past the stack, as their links returned")       \
   X(not_quiet, "packets for user space that have to come again: something is under way")  \
   X(judged, "requests that passed by a verdict")                                          \
   X(returned, "requests that user space has to see")                                      \
@@ -258,6 +272,7 @@ LS_ASSERT(sizeof(struct ls_record) == 192, "ls_record");
 LS_ASSERT(__builtin_offsetof(struct ls_record, key) == 64, "the first line is what a link reads");
 LS_ASSERT(__builtin_offsetof(struct ls_record, seq_next) == 128, "the third line is what packets write");
 LS_ASSERT(sizeof(struct ls_event) == 8, "ls_event");
+LS_ASSERT(sizeof(struct ls_worker) == 64, "ls_worker");
 LS_ASSERT(sizeof(struct ls_passed) == 48, "ls_passed");
 LS_ASSERT(__builtin_offsetof(struct ls_judge, head) == __builtin_offsetof(struct ls_judge, passed) + 48,
           "ls_passed is followed by the head");

@@ -30,9 +30,15 @@ static __always_inline void let_go(struct ls_record* client, struct ls_record* b
   __sync_lock_test_and_set(&client->phase, phase);
 }
 
+// What its stack holds behind a gap would be delivered in place of other bytes, if its numbers moved. Where nothing went past
+// it they do not; and it may have thrown away what it was given, for want of room that it gets when it returns.
+static __always_inline int must_wait(const struct ls_record* r, __u32 received) {
+  return is_behind(r) && received != r->local_rcv + r->adv_in;
+}
+
 // Its stack goes on from these real numbers.
 static __always_inline void settle(struct ls_record* r, __u32 received, __u32 sent) {
-  r->given = received;
+  if (received != r->local_rcv + r->adv_in) r->given = received;
   r->adv_in = received - r->local_rcv;
   r->adv_out = sent - r->local_snd;
   const __u32 clock = stack_clock(r) + r->ts_advance;
@@ -45,8 +51,22 @@ static __always_inline void settle(struct ls_record* r, __u32 received, __u32 se
 #define LS_LAST_ACK 100  // the packet has gone to the stack as a copy
 #define LS_ACK_ONLY 101  // the rest has to come again
 
+// What `resume_at` has to know of a packet besides.
+#define LS_ON_LOOPBACK 1
+#define LS_IS_READ \
+  2  // it is a whole segment of the client, and its payload is in the head of the link's judge
+
+// The client's stack need not have the bytes: user space reads them where they are. Nobody acknowledges them before they are
+// acknowledged by whoever they are sent to, or sent again.
+static __always_inline void hand_over(const struct packet* p, struct ls_record* client,
+                                      struct ls_record* backend, struct ls_judge* j) {
+  client->given = p->seq;
+  j->handed = p->payload;
+  if (after(p->ack, client->ack_seen)) __sync_fetch_and_or(&backend->ends, LS_OWES);
+}
+
 static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct ls_record* r,
-                                struct ls_record* peer, int on_loopback) {
+                                struct ls_record* peer, int how) {
   struct ls_record* client = r->flags & LS_CLIENT ? r : peer;
   struct ls_record* backend = r->flags & LS_CLIENT ? peer : r;
   if (!hold(client, backend, p->phase)) {
@@ -56,13 +76,13 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
       return DROP;
     }
   }
-  // What slipped into the queue of a stack, and was sent again past it, would be counted twice.
-  const int unseen =
-      *(const volatile __u8*)&client->flags & LS_UNSEEN || is_behind(client) || is_behind(backend);
   // A packet that began before may still change them: what was looked at is what the stacks go on from.
   const __u32 sent = *(volatile const __u32*)&r->seq_next;
   const __u32 acked = *(volatile const __u32*)&peer->ack_seen;
   const __u32 answered = *(volatile const __u32*)&peer->seq_next;
+  // What slipped into the queue of a stack, and was sent again past it, would be counted twice.
+  const int unseen =
+      *(const volatile __u8*)&client->flags & LS_UNSEEN || must_wait(r, sent) || must_wait(peer, answered);
   // The packet acknowledges all that the other end has sent, and the other end everything before the packet.
   const int quiet =
       !after(p->seq, sent) && acked == sent + r->delta_seq && p->ack == answered + peer->delta_seq;
@@ -76,17 +96,25 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
     if (peer->ends & LS_FIN) end_link(r, peer, peer->peer, LS_EVENT_LATE);
     return is_jumbo(p) ? DROP : LS_ACK_ONLY;
   }
+  struct ls_judge* j = how & LS_IS_READ ? judge_of(r) : 0;
+  const int hands_over = j && p->seq == sent && !is_behind(r);
   const int owes_ack = after(p->ack, r->ack_seen);
-  settle(r, sent, p->ack);
+  settle(r, hands_over ? packet_end(p) : sent, p->ack);
   settle(peer, answered, acked);
+  if (hands_over) hand_over(p, client, backend, j);
   r->ack_seen = p->ack;
   let_go(client, backend, LS_LOCAL);
   count(LS_COUNT_resumed);
+  if (hands_over) {
+    count(LS_COUNT_handed);
+    tell(client, backend->peer, LS_EVENT_HANDED);
+    return take_away();
+  }
   if (!owes_ack || is_jumbo(p)) {
     return arrive_local(skb, p, r);
   }
   // The copy comes by here again, and finds a socket that speaks for itself.
-  bpf_clone_redirect(skb, skb->ifindex, on_loopback ? 0 : BPF_F_INGRESS);
+  bpf_clone_redirect(skb, skb->ifindex, how & LS_ON_LOOPBACK ? 0 : BPF_F_INGRESS);
   return LS_LAST_ACK;
 }
 

@@ -138,10 +138,16 @@ static __always_inline int is_behind(const struct ls_record* r) {
 // goes to the stack of `to`; so the remote end may send no more of that than this stack has room for. A smaller
 // window later would not do: a sender believes it only with a number that is new to it (RFC 9293, 3.10.7.4).
 static __always_inline __u32 promise(const struct ls_record* to, __u32 window, __u32 ack) {
-  if (!(to->flags & LS_BUDGET)) return window;
-  const __u32 past = after(to->seq_next, to->budget_end) ? to->seq_next : to->budget_end;
+  // A client whose requests are judged has none: all but its next request is for the stack. What a backend sends on such a
+  // link mostly goes past, and needs what the client has room for.
+  const int budget = to->flags & LS_BUDGET;
+  // What it misses goes to the stack as well, with what comes behind.
+  const int behind = is_behind(to);
+  if (!behind && !budget && (to->flags & (LS_JUDGED | LS_CLIENT)) != (LS_JUDGED | LS_CLIENT)) return window;
+  __u32 past = budget && after(to->budget_end, to->seq_next) ? to->budget_end : to->seq_next;
+  if (behind) past = to->local_rcv + to->adv_in;
   __u32 own = to->edge - to->local_rcv;
-  if ((__s32)own < LS_LEAST_ROOM) own = LS_LEAST_ROOM;
+  if (!behind && (__s32)own < LS_LEAST_ROOM) own = LS_LEAST_ROOM;
   const __u32 room = past + own - ack;
   if ((__s32)room < 0) return 0;
   return window < room ? window : room;
@@ -159,7 +165,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     to.tsval = not_before_last(r, bpf_ntohl(p->tsval) + r->ts_advance);
     to.tsecr = bpf_ntohl(p->tsecr);
   }
-  raise(&r->local_sent, packet_end(p));
+  if (p->payload != 0 || (p->flags & LS_TCP_FIN)) raise(&r->local_sent, packet_end(p));
   if (p->flags & LS_TCP_ACK) raise(&r->edge, p->ack + ((__u32)p->window << (r->local_wscale & 15)));
   if ((phase_of(r) & LS_STATE) == LS_LINKED) {
     const __u32 peer_index = r->peer;
@@ -175,7 +181,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     }
     // The stack does not know what the ends have said to each other since; its segment must not take it back.
     const __u32 acked = peer->ack_seen + peer->delta_ack;
-    if (after(acked, to.ack)) to.ack = acked;
+    if ((r->flags & LS_DIRECT) || after(acked, to.ack)) to.ack = acked;
     to.window = scale_window(promise(r, peer->window, to.ack), r->local_wscale);
     if (p->payload == 0) {
       to.seq = peer->seq_next + peer->delta_seq;

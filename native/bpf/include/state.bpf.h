@@ -102,6 +102,14 @@ struct {
   __array(values, struct ring);
 } rings SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ls_worker);
+} workers SEC(".maps");
+
 // Packets that a program sends on pass other programs of ours on their way. tc_index tells those what was done; a mark
 // would take part in the routing, and in the rules of others. Different for each process.
 const volatile __u16 translated = 1;  // let it pass
@@ -123,18 +131,36 @@ static __always_inline int send_on(struct __sk_buff* skb, const struct ls_record
   return bpf_redirect_neigh(peer->ifindex, NULL, 0, 0);
 }
 
+// Takes a packet away while its sender believes that it was sent. To drop it on lo would tell the sender's stack, which keeps
+// the segment as one that it has never sent (tcp_write_xmit); a redirection to no interface says that all went well.
+static __always_inline int take_away(void) { return bpf_redirect(0, 0); }
+
 static __always_inline void count(__u32 counter) {
   __u64* value = bpf_map_lookup_elem(&counters, &counter);
   if (value) *value += 1;
+}
+
+// A call is an interrupt of this processor, 5 us on a virtual one: so it is made for those who sleep, once. After an output,
+// which is a full barrier, as there is one between going to sleep and the last look at the ring.
+static __always_inline void call(__u32 index, void* ring) {
+  struct ls_worker* worker = bpf_map_lookup_elem(&workers, &index);
+  if (!worker || !*(volatile __u32*)&worker->asleep || !__sync_lock_test_and_set(&worker->asleep, 0)) return;
+  // The reader skips it.
+  void* nothing = bpf_ringbuf_reserve(ring, sizeof(struct ls_event), 0);
+  if (nothing)
+    bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+  else
+    worker->asleep = 1;
 }
 
 static __always_inline void tell(const struct ls_record* r, __u32 index, __u32 kind) {
   const __u32 worker = r->worker;
   void* ring = bpf_map_lookup_elem(&rings, &worker);
   struct ls_event event = {.record = index, .kind = kind};
-  // The reader may not have caught up with what came without a call before it.
-  if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), BPF_RB_FORCE_WAKEUP) < 0)
+  if (!ring || bpf_ringbuf_output(ring, &event, sizeof(event), BPF_RB_NO_WAKEUP) < 0)
     count(LS_COUNT_lost_events);
+  else
+    call(worker, ring);
 }
 
 // Requests that have passed are read many at a time: the reader looks by itself, and is called when much waits.
@@ -152,9 +178,9 @@ static __always_inline void tell_passed(const struct ls_record* r, struct ls_jud
   asm volatile("%0 &= 2047" : "+r"(text));
   j->passed.text = text;
   const __u64 much = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4;
-  const __u64 call =
-      bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > much ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-  if (bpf_ringbuf_output(ring, &j->passed, sizeof(j->passed) + text, call) < 0) count(LS_COUNT_lost_requests);
+  if (bpf_ringbuf_output(ring, &j->passed, sizeof(j->passed) + text, BPF_RB_NO_WAKEUP) < 0)
+    count(LS_COUNT_lost_requests);
+  if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > much) call(worker, ring);
 }
 
 static __always_inline __u32 phase_of(const struct ls_record* r) { return *(const volatile __u32*)&r->phase; }
@@ -180,6 +206,11 @@ static __always_inline void end_link(struct ls_record* r, struct ls_record* peer
   if (kind == LS_EVENT_RESET) count(LS_COUNT_resets);
   if (kind == LS_EVENT_FINISHED) count(LS_COUNT_finished);
   tell(r, index, kind);
+}
+
+static __always_inline struct ls_judge* judge_of(const struct ls_record* r) {
+  const __u32 index = r->judge;
+  return bpf_map_lookup_elem(&judges, &index);
 }
 
 // Raises a number that only grows. Packets of one direction can be on two processors at once.

@@ -15,11 +15,7 @@
 #define LS_WAIT 3     // its acknowledgement goes on; the rest has to come again
 #define LS_REFUSE 4
 #define LS_ENDS 5  // the backend ended before its response did
-
-static __always_inline struct ls_judge* judge_of(const struct ls_record* r) {
-  const __u32 index = r->judge;
-  return bpf_map_lookup_elem(&judges, &index);
-}
+#define LS_HAND 6  // the link returns, and user space has the payload already
 
 // The sum of the pseudo header, apart from the length.
 static __always_inline __u64 sum_of_addresses(const struct packet* p) {
@@ -130,7 +126,8 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
     count(LS_COUNT_damaged);
     return LS_REFUSE;
   }
-  if (!is_plain(r->judge, length) || !leads_here(r->judge)) return LS_TO_USER;
+  if (!is_plain(r->judge, length) || !leads_here(r->judge)) return LS_HAND;
+  j->direct = 0;
   j->request_begin = p->seq;
   j->request_end = packet_end(p);
   j->response_begin = backend->seq_next;
@@ -151,6 +148,11 @@ static __noinline int judge_repeated(struct __sk_buff* skb, struct packet* p, st
   // The backend has it, and says so once more.
   if (!after(end, backend->ack_seen - r->delta_seq)) return LS_PROBE;
   if (before(p->seq, j->request_begin)) return LS_PROBE;
+  if (j->direct) {
+    count(LS_COUNT_repeated);
+    tell(r, backend->peer, LS_EVENT_AGAIN);
+    return LS_REFUSE;
+  }
   const __u32 skipped = p->seq - j->request_begin;
   __u32 length = p->payload;
   // Linux sends what it sends again together with what is waiting behind it (tcp_retrans_try_collapse).
@@ -194,7 +196,7 @@ static __noinline int judge_request(struct __sk_buff* skb, struct packet* p, str
     verdict = LS_WAIT;
   } else if (*(volatile __u32*)&j->state == LS_IDLE) {
     verdict = judge_new(skb, p, r, backend, j);
-    if (verdict == LS_TO_USER) count(LS_COUNT_returned);
+    if (verdict == LS_TO_USER || verdict == LS_HAND) count(LS_COUNT_returned);
   } else {
     // FIN waits as well: half a connection cannot return.
     if (p->payload != 0) __sync_fetch_and_or(&r->ends, LS_PIPELINES);

@@ -82,6 +82,7 @@ std::string Kernel::open(uint32_t workers) {
   const auto set_entries = [this](const char* name, uint32_t entries) {
     bpf_map__set_max_entries(bpf_object__find_map_by_name(object_, name), entries);
   };
+  set_entries("workers", workers);
   set_entries("judges", judge_count_);
   set_entries("paths", kPaths);
   set_entries("names", kNames);
@@ -120,7 +121,8 @@ std::string Kernel::map_shared() {
   records_ = map_memory<ls_record>(map("records"), record_count_);
   judges_ = map_memory<ls_judge>(map("judges"), judge_count_);
   rules_ = map_memory<ls_rules>(map("rule_set"), 1);
-  if (records_ == nullptr || judges_ == nullptr || rules_ == nullptr)
+  states_ = map_memory<ls_worker>(map("workers"), rings_.size());
+  if (records_ == nullptr || judges_ == nullptr || rules_ == nullptr || states_ == nullptr)
     return errno_text("mapping the records");
   paths_ = map("paths");
   names_ = map("names");
@@ -133,6 +135,7 @@ Kernel::~Kernel() {
   if (records_ != nullptr) munmap(records_, size_t{record_count_} * sizeof(ls_record));
   if (judges_ != nullptr) munmap(judges_, size_t{judge_count_} * sizeof(ls_judge));
   if (rules_ != nullptr) munmap(rules_, sizeof(ls_rules));
+  if (states_ != nullptr) munmap(states_, rings_.size() * sizeof(ls_worker));
   for (const int ring : rings_) close(ring);
   bpf_object__close(object_);
 }

@@ -27,6 +27,8 @@ class Kernel {
   int program(const char* name) const;
   int sockets() const { return sockets_; }
   int ring(uint32_t worker) const { return rings_[worker]; }
+  // Whether a worker wants to be called.
+  ls_worker& state_of(uint32_t worker) const { return states_[worker]; }
   uint32_t workers() const { return static_cast<uint32_t>(rings_.size()); }
   // All records, as the programs see them.
   ls_record* records() const { return records_; }
@@ -59,6 +61,7 @@ class Kernel {
   ls_judge* judges_ = nullptr;
   uint32_t judge_count_ = 0;
   ls_rules* rules_ = nullptr;
+  ls_worker* states_ = nullptr;
   int paths_ = -1;
   int names_ = -1;
   int places_ = -1;

@@ -52,7 +52,7 @@ bool Links::take_back(LinkId id) {
   ls_record& b = record(link.backend);
   const auto can_return = [&] {
     // What slipped into a queue, and was sent again past it, would be counted twice.
-    const bool unseen = (c.flags & LS_UNSEEN) != 0 || is_behind(c) || is_behind(b);
+    const bool unseen = (c.flags & LS_UNSEEN) != 0 || must_wait(c) || must_wait(b);
     return !unseen && both_acknowledged(c, b) && ((c.ends | b.ends) & (LS_FIN | LS_RESET)) == 0;
   };
   // Packets wait meanwhile: so it is not held in vain.
@@ -65,6 +65,7 @@ bool Links::take_back(LinkId id) {
     return false;
   }
   if (held) return_to_stacks(link, from_client, from_backend);
+  if ((b.ends & LS_OWES) != 0 || load(c.window) > room_of(b)) owing_.push_back(link.backend.record);
   leave_link(at(id));
   return true;
 }
@@ -105,6 +106,7 @@ void Links::keep_early_request(LinkId id, uint32_t bytes) {
   ls_record& b = record(link.backend);
   if (!hold(c, b)) return;
   begin_later(link.client, link.backend, bytes);
+  c.link_rcv = real_rcv(c);
   ls_judge& j = judge(link);
   j.request_begin += bytes;
   j.request_end += bytes;

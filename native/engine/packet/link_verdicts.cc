@@ -40,7 +40,10 @@ void Links::instruct(const Link& link, const Verdict& verdict) {
   j.host_length = static_cast<uint32_t>(verdict.host.size());
   j.busy = 0;
   j.state = LS_WAITING;
-  j.request_begin = j.request_end = link.client.begin;
+  j.request_begin = link.client.begin - link.held;
+  j.request_end = link.client.begin;
+  j.handed = 0;
+  j.direct = link.direct != 0 ? 1 : 0;
   j.response_begin = j.response_end = link.backend.begin;
   j.head_method = verdict.head ? 1 : 0;
   j.passed.started_ns = verdict.started_ns;
@@ -63,7 +66,7 @@ Splicer::Standing Links::standing(LinkId id) const {
   standing.exchange = exchange_on(id);
   if (standing.exchange == Standing::Exchange::none) return standing;
   const size_t length = std::min<size_t>(j.request_end - j.request_begin, LS_HEAD_MAX);
-  standing.head = {j.head, length};
+  if (j.direct == 0) standing.head = {j.head, length};
   standing.started_ns = j.passed.started_ns;
   if (standing.exchange == Standing::Exchange::waiting) return standing;
   standing.responded_ns = j.passed.responded_ns;

@@ -25,15 +25,18 @@ Splicer::End end_of(const ls_record& client, const ls_record& backend) {
 }
 
 // What the programs note of one link.
-void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint32_t> budget) {
+// `held`: bytes that user space has from its remote end, and the stack has not.
+void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint32_t> budget,
+           uint32_t held = 0) {
   // The timestamps of the other end are another clock's now.
   if (record.peer != peer) record.ts_ready = 0;
   record.peer = peer;
-  record.link_rcv = record.seq_next = real_rcv(record);
+  record.seq_next = real_rcv(record);
+  record.link_rcv = record.seq_next - held;
   raise(record.given, record.link_rcv);
   record.local_acked = load(record.ack_seen) - record.adv_out;
-  record.flags =
-      static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN)) | (budget ? LS_BUDGET : 0));
+  record.flags = static_cast<uint8_t>((record.flags & ~(LS_BUDGET | LS_JUDGED | LS_UNSEEN | LS_DIRECT)) |
+                                      (budget ? LS_BUDGET : 0) | (held != 0 ? LS_DIRECT : 0));
   record.budget_end = first + budget.value_or(0);
   // Nobody waits for the arrival of nothing.
   record.ends = budget == 0u ? LS_SPENT : 0;
@@ -45,16 +48,6 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
 struct Links::Ring {
   ring_buffer* buffer = nullptr;
   ~Ring() { ring_buffer__free(buffer); }
-};
-
-struct Links::Candidate {
-  const Socket& socket;
-  const bool accepted;
-  uint32_t unread = 0;
-  bool known = false;         // has a record
-  bool out_of_order = false;  // may hold bytes that wait for earlier ones
-  Parked parked{};
-  SocketFacts facts{};  // of a socket that has none yet
 };
 
 Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uint32_t worker)
@@ -169,10 +162,11 @@ void Links::relate(const Candidate& client, const Candidate& backend, const Link
   b.local_rcv = link.backend.begin + link.backend.unread - b.adv_in;
   c.local_snd = client.parked.first_snd + static_cast<uint32_t>(client.socket.sent);
   b.local_snd = backend.parked.first_snd + static_cast<uint32_t>(backend.socket.sent);
-  begin(c, link.backend.record, link.client.begin, terms.client_budget);
+  begin(c, link.backend.record, link.client.begin, terms.client_budget, link.held);
   begin(b, link.client.record, link.backend.begin, terms.backend_budget);
   c.local_snd += static_cast<uint32_t>(terms.to_client);
-  b.local_snd += static_cast<uint32_t>(terms.to_backend);
+  // What its stack does not know of, its numbers skip.
+  (link.direct != 0 ? b.adv_out : b.local_snd) += static_cast<uint32_t>(terms.to_backend);
   c.delta_seq = real_snd(b) - link.client.begin;
   b.delta_seq = real_snd(c) - link.backend.begin;
   c.delta_ack = -b.delta_seq;
@@ -213,6 +207,10 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (terms.verdict && !take_judge(link)) {
     link.owner = nullptr;
     return "verdicts";
+  }
+  if (passes_stacks(c, b, terms)) {
+    link.held = terms.verdict->length;
+    link.direct = static_cast<uint32_t>(terms.to_backend);
   }
   relate(c, b, link, terms);
   link.uploaded = record(link.client).seq_next;
@@ -272,11 +270,20 @@ void Links::leave_link(Link& link) {
   active_--;
 }
 
-// The kernel wakes only a consumer that has caught up. libbpf publishes how far it came and then looks for more, with no
-// full barrier in between: the kernel may see the old position while libbpf sees no more, and with an edge-triggered
-// poller the ring would stay unread for good.
-void Links::handle_events() {
-  while (ring_buffer__consume(ring_->buffer) > 0) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+void Links::handle_events() { ring_buffer__consume(ring_->buffer); }
+
+void Links::attend() {
+  store(kernel_->state_of(worker_).asleep, 0);
+  handle_events();
+}
+
+// The store is a full barrier: either the programs see it, or the ring has what they wrote before.
+bool Links::rest() {
+  uint32_t& asleep = kernel_->state_of(worker_).asleep;
+  store(asleep, 1);
+  if (ring_buffer__consume(ring_->buffer) == 0) return true;
+  store(asleep, 0);
+  return false;
 }
 
 void Links::on_event(const ls_event& event) {
@@ -289,6 +296,10 @@ void Links::on_event(const ls_event& event) {
   // Said of an earlier link of the same sockets, it is no news.
   if (event.kind == LS_EVENT_SPENT) {
     if (spent(told)) link.owner->budget_spent();
+  } else if (event.kind == LS_EVENT_HANDED) {
+    if (!handed(client).empty()) link.owner->request_handed();
+  } else if (event.kind == LS_EVENT_AGAIN) {
+    if (link.direct != 0) link.owner->request_lost();
   } else if ((load(told.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(record(link.client), record(link.backend)));
   }
@@ -325,6 +336,8 @@ void Links::sweep(Link& link, uint64_t idle_ms) {
   // What follows is for ends whose event was lost.
   if ((load(c.ends) & load(b.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(c, b));
+  } else if (!handed(link.client.record).empty()) {
+    link.owner->request_handed();
   } else if (link.judge) {
     if (now_ms_ - link.active_ms >= idle_ms) link.owner->link_ended(End::idle);
   } else if (now_ms_ - link.active_ms >= idle_ms) {

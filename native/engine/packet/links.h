@@ -5,11 +5,14 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "../splicer.h"
 #include "kernel.h"
 #include "parked_sockets.h"
+#include "segments.h"
 
 namespace longsplice::packet {
 
@@ -51,6 +54,10 @@ class Links final : public Splicer {
   void recall(LinkId id) override;
   bool await_quiet(LinkId id) override;
   void keep_early_request(LinkId id, uint32_t bytes) override;
+  bool direct(LinkId id) const override { return at(id).direct != 0; }
+  void send_past_stack(LinkId id, std::string_view bytes) override;
+  std::string_view handed(LinkId id) const override;
+  void flush() override;
   Totals totals(LinkId id) const override;
   bool release(LinkId id) override;
   void cut(LinkId id) override;
@@ -62,6 +69,8 @@ class Links final : public Splicer {
   void forget(int fd) override { sockets_.forget(fd); }
   int fd() const override { return kernel_->ring(worker_); }
   void handle_events() override;
+  void attend() override;
+  bool rest() override;
   void sweep(uint64_t now_ms, const Patience& patience) override;
   bool busy() const override { return active_ > 0 || sockets_.lingering() > 0; }
   uint32_t active() const override { return active_; }
@@ -86,8 +95,24 @@ class Links final : public Splicer {
     uint64_t active_ms = 0;
     bool swept = false;  // before that the time is that of an earlier sweep
     std::optional<uint32_t> judge;
+    uint32_t held = 0;    // bytes of the client's request that its stack has nothing of
+    uint32_t direct = 0;  // ... and of what they become, past the backend's stack
   };
-  struct Candidate;
+  static constexpr LinkId kNobody = UINT32_MAX;
+  struct Direct {
+    LinkId link;
+    uint32_t number;  // of the link
+    std::string bytes;
+  };
+  struct Candidate {
+    const Socket& socket;
+    const bool accepted;
+    uint32_t unread = 0;
+    bool known = false;         // has a record
+    bool out_of_order = false;  // may hold bytes that wait for earlier ones
+    Parked parked{};
+    SocketFacts facts{};  // of a socket that has none yet
+  };
   struct Ring;
 
   Link& at(LinkId id) { return links_[id - sockets_.first_record()]; }
@@ -97,6 +122,8 @@ class Links final : public Splicer {
   bool park(Candidate& candidate);
   bool waits_for_bytes(const Candidate& candidate) const;
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
+  bool passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const;
+  void take_by_stack(LinkId id);
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;
   void relay(Link& link, Half& from, const Half& to, uint32_t bytes);
@@ -120,7 +147,10 @@ class Links final : public Splicer {
   uint32_t worker_;
   ParkedSockets sockets_;
   std::unique_ptr<Ring> ring_;
-  std::vector<Link> links_;  // by client record, counted from the worker's first
+  Segments segments_;
+  std::vector<Direct> direct_;   // to be sent at the end of the round
+  std::vector<uint32_t> owing_;  // backends' records
+  std::vector<Link> links_;      // by client record, counted from the worker's first
   std::deque<uint32_t> free_judges_;
   std::vector<uint64_t> depths_;  // of the table that was published, as `version_`
   uint32_t version_ = 0;

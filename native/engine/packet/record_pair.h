@@ -40,10 +40,16 @@ inline void let_go(ls_record& client, ls_record& backend, ls_state state) {
   store(client.phase, in_state(client.phase, state));
 }
 
+// Bytes that the remote end may send by what its own stack has said.
+inline uint32_t room_of(const ls_record& record) {
+  const auto open = static_cast<int32_t>(load(record.edge) - record.local_rcv);
+  return open > 0 ? static_cast<uint32_t>(open) : 0;
+}
+
 // The numbers that the remote end would see if the socket spoke for itself again: what it sent, and what the other end sent
 // to it, which may still wait in that one's socket.
 inline void settle(ls_record& record, uint32_t received, uint32_t sent) {
-  record.given = received;
+  if (received != real_rcv(record)) record.given = received;
   record.adv_in = received - record.local_rcv;
   record.adv_out = sent - record.local_snd;
   const uint32_t clock = stack_clock(record) + record.ts_advance;
@@ -52,6 +58,11 @@ inline void settle(ls_record& record, uint32_t received, uint32_t sent) {
 
 // Its stack misses something before the last byte that it was given, or not all of that has been read.
 inline bool is_behind(const ls_record& record) { return after(load(record.given), real_rcv(record)); }
+
+// See resume.bpf.h.
+inline bool must_wait(const ls_record& record) {
+  return is_behind(record) && load(record.seq_next) != real_rcv(record);
+}
 
 inline bool everything_acknowledged(const ls_record& from, const ls_record& by) {
   return load(by.ack_seen) == load(from.seq_next) + from.delta_seq;

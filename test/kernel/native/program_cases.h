@@ -93,6 +93,8 @@ class Link {
   void expect_passed(const Run& run, const Segment& want, const std::string& counts, Sums sums = Sums::none);
   void expect_untouched(Program program, const Bytes& frame, const std::string& counts = "");
   void expect_dropped(const Run& run, const std::string& counts);
+  // Gone as well, while its sender believes that it was sent.
+  void expect_taken(const Run& run, const std::string& counts);
 
   ls_record& client;
   ls_record& backend;

@@ -196,6 +196,25 @@ void not_reused(Rig& rig, Report& report) {
   report.equal("known", rig.published(link.client.key), true);
 }
 
+// Who sleeps is called, once; who is awake looks by itself.
+void calls(Rig& rig, Report& report) {
+  for (const bool asleep : {true, false, true}) {
+    report.where = asleep ? "asleep: " : "awake: ";
+    Link link(rig, report);
+    rig.worker().asleep = asleep ? 1 : 0;
+    for (const size_t expected : {size_t{asleep ? 1u : 0u}, size_t{0}}) {
+      link.client.ends = link.backend.ends = 0;
+      Segment in = link.from_client();
+      in.flags |= kRst;
+      const Run run = link.arrive(link.client, in);
+      expect_event(rig, report, LS_EVENT_RESET);
+      report.equal("asleep", rig.worker().asleep, 0u);
+      if (run.calls) report.equal("calls", *run.calls, expected);
+      rig.counted();
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Case> end_cases() {
@@ -205,6 +224,7 @@ std::vector<Case> end_cases() {
       {"ends", "after two FIN at once", both_fin_at_once},
       {"ends", "after RST with the very number", reset},
       {"ends", "once", reset_once},
+      {"ends", "call a worker that sleeps", calls},
       {"ends", "after RST that does not go on", held_reset},
       {"ends", "after RST with the number that the other end waits for", challenged_reset},
       {"ends", "leave the addresses to new connections", reused},

@@ -16,7 +16,8 @@ extern void *const host_sockets,
                                                                           *const host_scratch,
                                                                               *const host_paths,
                                                                                   *const host_names,
-                                                                                      *const host_places;
+                                                                                      *const host_places,
+                                                                                          *const host_workers;
 // A value of `scratch`.
 __u32 host_scratch_bytes(void);
 // What `skb->tc_index` says of packets that a program sends on: to be let pass, or a copy for a stack.
@@ -32,11 +33,14 @@ long host_csum_update(void* skb, __u32 sum);
 long host_csum_level(void* skb, __u64 level);
 long host_change_tail(void* skb, __u32 length, __u64 flags);
 long host_clone_redirect(void* skb, __u32 interface, __u64 flags);
+long host_redirect(__u32 interface, __u64 flags);
 long host_redirect_neigh(__u32 interface, const void* parameters, int length, __u64 flags);
 void* host_map_lookup(void* map, const void* key);
 long host_map_delete(void* map, const void* key);
 __u64 host_ring_query(void* ring, __u64 flags);
 long host_ring_output(void* ring, void* data, __u64 size, __u64 flags);
+void* host_ring_reserve(void* ring, __u64 size, __u64 flags);
+void host_ring_discard(void* reserved, __u64 flags);
 __u64 host_time_ns(void);
 
 #ifdef __cplusplus

@@ -2,6 +2,7 @@
 #include <linux/pkt_cls.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -48,6 +49,8 @@ struct Maps {
   std::vector<Passed> passed;
   uint64_t ring = 0;  // bytes in it
   ls_judge judge{};
+  ls_worker worker{};
+  size_t calls = 0;
   ls_rules rules{};
   Table<ls_path_key, ls_path> paths;
   Table<uint64_t, uint32_t> names;
@@ -132,6 +135,7 @@ class HostRig final : public Rig {
   }
 
   ls_judge& judge() override { return maps.judge; }
+  ls_worker& worker() override { return maps.worker; }
 
   uint32_t publish(const VerdictTable& table) override {
     ls_rules& rules = maps.rules;
@@ -183,12 +187,13 @@ class HostRig final : public Rig {
     if (tag == Tag::stack_copy) packet.tc_index = host_stack_copy();
     maps.copies.clear();
     maps.redirected_to.reset();
+    maps.calls = 0;
     const int verdict = host_programs[static_cast<size_t>(program)](&packet);
     // The kernel would throw away what does not add up to the card's number.
     const bool lost = packet.sums == Sums::complete &&
                       sum_behind_ethernet(packet.data) % 0xffff != packet.complete % 0xffff;
     if (lost) return {};
-    return {verdict, packet.data, maps.copies, tag_of(packet), maps.redirected_to};
+    return {verdict, packet.data, maps.copies, tag_of(packet), maps.redirected_to, maps.calls};
   }
 
  protected:
@@ -289,6 +294,12 @@ long host_clone_redirect(void* skb, __u32 interface, __u64 flags) {
   return 0;
 }
 
+long host_redirect(__u32 interface, __u64 flags) {
+  if (flags != 0) return TC_ACT_SHOT;
+  maps.redirected_to = interface;
+  return TC_ACT_REDIRECT;
+}
+
 long host_redirect_neigh(__u32 interface, const void* parameters, int length, __u64 flags) {
   if (parameters != nullptr || length != 0 || flags != 0) return TC_ACT_SHOT;
   maps.redirected_to = interface;
@@ -315,6 +326,7 @@ void* host_map_lookup(void* map, const void* key) {
   if (map == host_judges) return &maps.judge;
   if (map == host_rule_set) return &maps.rules;
   if (map == host_scratch) return maps.scratch.data();
+  if (map == host_workers) return &maps.worker;
   return map == host_rings ? &maps.ring : nullptr;
 }
 
@@ -329,7 +341,7 @@ __u64 host_ring_query(void* ring, __u64 flags) {
 }
 
 long host_ring_output(void* ring, void* data, __u64 size, __u64 flags) {
-  if (ring != &maps.ring || (flags != BPF_RB_FORCE_WAKEUP && flags != BPF_RB_NO_WAKEUP)) return -EINVAL;
+  if (ring != &maps.ring || flags != BPF_RB_NO_WAKEUP) return -EINVAL;
   const uint64_t taken = longsplice::programs::kEventHeader + (size + 7) / 8 * 8;
   if (maps.ring + taken > longsplice::programs::kRingBytes) return -EAGAIN;
   maps.ring += taken;
@@ -344,6 +356,17 @@ long host_ring_output(void* ring, void* data, __u64 size, __u64 flags) {
   maps.passed.push_back({passed, {reinterpret_cast<const char*>(&passed + 1), passed.text}});
   return 0;
 }
+
+void* host_ring_reserve(void* ring, __u64 size, __u64 flags) {
+  static std::array<char, 64> room;
+  if (ring != &maps.ring || flags != 0 || size > room.size()) return nullptr;
+  const uint64_t taken = longsplice::programs::kEventHeader + (size + 7) / 8 * 8;
+  if (maps.ring + taken > longsplice::programs::kRingBytes) return nullptr;
+  maps.ring += taken;
+  return room.data();
+}
+
+void host_ring_discard(void*, __u64 flags) { maps.calls += flags == BPF_RB_FORCE_WAKEUP ? 1 : 0; }
 
 __u64 host_time_ns(void) {
   timespec now{};

@@ -126,10 +126,24 @@ void Judged::expect_passes(const Segment& in) {
 
 void Judged::expect_returns(const Segment& in, const std::string& why) {
   const ls_record& from = in.source_port == request("").source_port ? client : backend;
+  const bool readable = in.payload.size() >= 16 && in.payload.size() <= LS_HEAD_MAX;
+  const bool handed = &from == &client && readable && (in.flags & (kFin | kUrg)) == 0;
   const Run run = arrive(from, in);
-  expect_passed(run, to_stack(in, from), "local_in 1, resumed 1, " + why);
+  if (handed) {
+    expect_taken(run, "resumed 1, handed 1, " + why);
+    expect_handed(in);
+  } else {
+    expect_passed(run, to_stack(in, from), "local_in 1, resumed 1, " + why);
+  }
   report_.equal("phase of the client", client.phase & LS_STATE, uint32_t{LS_LOCAL});
   report_.equal("phase of the backend", backend.phase & LS_STATE, uint32_t{LS_LOCAL});
+}
+
+void Judged::expect_handed(const Segment& in) {
+  report_.equal("handed", Bytes(judge.head, judge.head + judge.handed) == in.payload, true);
+  report_.equal("received", client.local_rcv + client.adv_in, end_of(in));
+  report_.equal("given to the stack", client.given, in.seq);
+  expect_event(rig_, report_, LS_EVENT_HANDED);
 }
 
 void Judged::expect_acknowledges(const Segment& in, uint32_t seq, const std::string& counts) {

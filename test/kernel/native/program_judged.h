@@ -41,6 +41,8 @@ class Judged : public Link {
 
   void expect_passes(const Segment& in);
   void expect_returns(const Segment& in, const std::string& why = "returned 1");
+  // It has just returned, and user space has the payload.
+  void expect_handed(const Segment& in);
   // Of the packet an acknowledgement is left, with the number `seq`.
   void expect_acknowledges(const Segment& in, uint32_t seq, const std::string& counts);
   // Of the backend, a part of a response.

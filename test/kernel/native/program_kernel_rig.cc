@@ -217,6 +217,7 @@ class KernelRig final : public Rig {
   }
 
   ls_judge& judge() override { return kernel_->judges()[0]; }
+  ls_worker& worker() override { return kernel_->state_of(0); }
   uint32_t publish(const VerdictTable& table) override { return kernel_->publish(table); }
   void place(const ls_place_key& key, uint32_t backend) override { kernel_->place(key, backend); }
   uint64_t seed() const override { return kernel_->seed(); }

@@ -178,6 +178,12 @@ void Link::expect_dropped(const Run& run, const std::string& counts) {
   report_.equal("counts", rig_.counted(), counts);
 }
 
+void Link::expect_taken(const Run& run, const std::string& counts) {
+  report_.equal("verdict", run.verdict, kRedirect);
+  report_.equal("counts", rig_.counted(), counts);
+  if (run.tag) report_.equal("interface", run.redirected_to.value_or(1), 0u);
+}
+
 Bytes timestamps_option(uint32_t tsval, uint32_t tsecr) {
   Bytes option = {8, 10};
   put32(option, tsval);

@@ -314,18 +314,39 @@ void gap(Rig& rig, Report& report) {
     link.expect_passed(link.arrive(record, in), to_stack(in, record), "old_data 1");
     report.equal("given", record.given, record.link_rcv + kGap + kLater + 5);
     report.equal("seq_next", record.seq_next, record.link_rcv);
-    // Behind all that, what the other end sends beyond its budget cannot be left to its stack yet.
+    // What comes behind that goes past the stack. Until that one has the rest, its numbers must not move.
+    in.seq = record.given;
+    in.payload = Bytes(9, 'p');
+    link.expect_spliced(record, in, spliced(in, record, peer));
     Segment other = client ? link.from_backend() : link.from_client();
     other.payload = Bytes(33, 'n');
+    other.ack = record.seq_next + record.delta_seq;
     link.arrive(peer, other);
     report.equal("counts", rig.counted(), std::string("spliced 1, not_quiet 1"));
-    // User space has read it all and sent it on, and the other end has got it.
+    // User space has read it all and sent it on.
     record.local_rcv += kGap + kLater + 5;
-    record.seq_next += kGap + kLater + 5;
-    peer.ack_seen += kGap + kLater + 5;
     peer.local_snd += kGap + kLater + 5;
-    other.ack += kGap + kLater + 5;
     link.expect_passed(link.arrive(peer, other), to_stack(other, peer), "local_in 1, resumed 1");
+  }
+}
+
+// Where nothing went past a stack, its numbers stay, and what it was given besides is its own business. It may have had no
+// room for that, and gets none as long as the link stands.
+void own_business(Rig& rig, Report& report) {
+  for (const bool client : {true, false}) {
+    report.where = client ? "client: " : "backend: ";
+    Link link(rig, report);
+    number(link);
+    const auto [record, peer] = side_of(link, client);
+    limit(link.client, 0);
+    limit(link.backend, 0);
+    record.given += 30'000;
+    const uint32_t given = record.given, advance = record.adv_in;
+    Segment other = client ? link.from_backend() : link.from_client();
+    other.payload = Bytes(33, 'n');
+    link.expect_passed(link.arrive(peer, other), to_stack(other, peer), "local_in 1, resumed 1");
+    report.equal("advance", record.adv_in, advance);
+    report.equal("given", record.given, given);
   }
 }
 
@@ -386,6 +407,7 @@ std::vector<Case> resume_cases() {
       {"resume", "is not left to a backend that resets", reset_within_a_budget},
       {"resume", "takes the clocks along", clocks},
       {"resume", "waits for what a stack misses", gap},
+      {"resume", "does not wait for what concerns one stack alone", own_business},
       {"resume", "is prepared by a window that its stack has room for", narrow_window},
       {"resume", "leaves no way to the record of somebody else", orphan},
   };

@@ -32,6 +32,7 @@ struct Run {
   // Only where it can be seen, which is not in the kernel.
   std::optional<Tag> tag;
   std::optional<uint32_t> redirected_to;  // interface
+  std::optional<size_t> calls;            // of the reader of events
 };
 
 // A request that passed by a verdict and was answered.
@@ -53,6 +54,7 @@ class Rig {
   virtual std::vector<ls_event> events() = 0;
   virtual std::vector<Passed> passed() = 0;
   virtual ls_judge& judge() = 0;  // number 0
+  virtual ls_worker& worker() = 0;
   // As Kernel does it.
   virtual uint32_t publish(const VerdictTable& table) = 0;
   virtual void place(const ls_place_key& key, uint32_t backend) = 0;

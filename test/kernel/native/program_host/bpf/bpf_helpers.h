@@ -25,11 +25,14 @@
 #define bpf_csum_level host_csum_level
 #define bpf_skb_change_tail host_change_tail
 #define bpf_clone_redirect host_clone_redirect
+#define bpf_redirect host_redirect
 #define bpf_redirect_neigh host_redirect_neigh
 #define bpf_map_lookup_elem host_map_lookup
 #define bpf_map_delete_elem host_map_delete
 #define bpf_ringbuf_query host_ring_query
 #define bpf_ringbuf_output host_ring_output
+#define bpf_ringbuf_reserve host_ring_reserve
+#define bpf_ringbuf_discard host_ring_discard
 #define bpf_ktime_get_ns host_time_ns
 
 // The programs have instructions of the other machine, written out, that tell its verifier what the compiler knows. They

@@ -1,0 +1,86 @@
+// Requests that go past the stacks although user space has read them: the client's packet is handed over instead of being
+// received, and what becomes of it is sent as a segment. Who repeats it, should it be lost, is the client, as with everything
+// that passes on a link; and no stack has to be told what was acknowledged.
+#include <algorithm>
+
+#include "links.h"
+#include "record_pair.h"
+
+namespace longsplice::packet {
+
+std::string_view Links::handed(LinkId id) const {
+  const Link& link = at(id);
+  if (!link.judge || !resumed(id)) return {};
+  const ls_judge& j = judge(link);
+  return {j.head, std::min<size_t>(j.handed, LS_HEAD_MAX)};
+}
+
+// Only if nobody has acknowledged the request, and the backend's connection has been part of a link before: whether its
+// addresses are changed on the way is found out by what goes through the stack.
+bool Links::passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const {
+  if (!terms.verdict || !client.known || !backend.known || terms.verdict->length == 0) return false;
+  const ls_record& c = sockets_.record(client.parked.record);
+  const ls_record& b = sockets_.record(backend.parked.record);
+  const uint32_t read = client.parked.first_rcv + static_cast<uint32_t>(client.socket.received) + c.adv_in;
+  if (real_rcv(c) != read || read - load(c.given) != terms.verdict->length) return false;
+  // One segment, or there would be more than one to repeat.
+  const uint32_t fits = std::min(backend.parked.fit.segment, load(b.window));
+  return terms.to_backend <= fits && terms.to_client == 0 && segments_.can_send(b);
+}
+
+void Links::send_past_stack(LinkId id, std::string_view bytes) {
+  const Link& link = at(id);
+  if (bytes.size() != link.direct) return;
+  direct_.push_back({id, record(link.client).phase >> 2, std::string(bytes)});
+}
+
+// Nothing has been sent yet. What the stack is about to send gets the numbers that were kept for it.
+void Links::take_by_stack(LinkId id) {
+  Link& link = at(id);
+  ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  if (!hold(c, b)) return;
+  b.adv_out -= link.direct;
+  b.local_snd += link.direct;
+  c.link_rcv = real_rcv(c);
+  raise(c.given, c.link_rcv);
+  c.flags &= static_cast<uint8_t>(~LS_DIRECT);
+  ls_judge& j = judge(link);
+  j.request_begin = j.request_end;
+  j.direct = 0;
+  link.held = link.direct = 0;
+  let_go(c, b, LS_LINKED);
+}
+
+void Links::flush() {
+  const auto lost = [this](LinkId id) {
+    take_by_stack(id);
+    at(id).owner->request_lost();
+  };
+  for (const Direct& each : std::exchange(direct_, {})) {
+    const Link& link = at(each.link);
+    const ls_record& c = record(link.client);
+    const ls_record& b = record(link.backend);
+    const bool stands = link.owner != nullptr && link.direct == each.bytes.size() &&
+                        load(c.phase) == (each.number << 2 | LS_LINKED);
+    if (!stands) continue;
+    // The client has repeated it before the link stood, and its stack has acknowledged that.
+    if (load(c.given) != judge(link).request_begin) {
+      lost(each.link);
+      continue;
+    }
+    segments_.add(b, b.local_snd - link.direct, each.bytes, each.link);
+  }
+  // A stack does not know what it has to tell, or that its remote end believes in the client's window. A smaller one is
+  // believed only with a number that is new (tcp_may_update_window); that of no byte at all will do.
+  for (const uint32_t index : std::exchange(owing_, {})) {
+    const ls_record& b = sockets_.record(index);
+    const bool alone = (load(b.ends) & LS_OVER) == 0 && state_of(load(b.phase)) == LS_LOCAL;
+    if (alone && segments_.can_send(b)) segments_.add(b, b.local_snd + 1, {}, kNobody);
+  }
+  segments_.send([&](LinkId id) {
+    if (id != kNobody) lost(id);
+  });
+}
+
+}  // namespace longsplice::packet

@@ -18,8 +18,15 @@ void Links::place(uint32_t route, std::string_view host, std::string_view target
   kernel_->place({version_, route, hash}, backend);
 }
 
-// The one that was given back first: no program is still at it.
+namespace {
+// So many are given back before the first of them is used again: a program may still be at it. Not more, as those that were
+// in use lately are in the processor's cache.
+constexpr size_t kRestingJudges = 4096;
+}  // namespace
+
 bool Links::take_judge(Link& link) {
+  if (free_judges_.size() < kRestingJudges && next_judge_ < end_of_judges_)
+    free_judges_.push_front(next_judge_++);
   if (free_judges_.empty()) return false;
   link.judge = free_judges_.front();
   free_judges_.pop_front();

@@ -66,7 +66,8 @@ Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uin
     return 0;
   };
   const uint32_t share = kernel_->judge_count() / kernel_->workers();
-  for (uint32_t i = 0; i < share; i++) free_judges_.push_back(worker * share + i);
+  next_judge_ = worker * share;
+  end_of_judges_ = next_judge_ + share;
   ring_->buffer = ring_buffer__new(fd(), on_sample, this, nullptr);
 }
 

@@ -148,10 +148,12 @@ class Links final : public Splicer {
   ParkedSockets sockets_;
   std::unique_ptr<Ring> ring_;
   Segments segments_;
-  std::vector<Direct> direct_;   // to be sent at the end of the round
-  std::vector<uint32_t> owing_;  // backends' records
-  std::vector<Link> links_;      // by client record, counted from the worker's first
-  std::deque<uint32_t> free_judges_;
+  std::vector<Direct> direct_;        // to be sent at the end of the round
+  std::vector<uint32_t> owing_;       // backends' records
+  std::vector<Link> links_;           // by client record, counted from the worker's first
+  std::deque<uint32_t> free_judges_;  // in the order in which they were given back
+  uint32_t next_judge_;               // from here on none has been used
+  uint32_t end_of_judges_;
   std::vector<uint64_t> depths_;  // of the table that was published, as `version_`
   uint32_t version_ = 0;
   uint32_t active_ = 0;

@@ -171,8 +171,14 @@ static __always_inline int arrive(struct __sk_buff* skb, struct packet* p, __u32
   switch (phase & LS_STATE) {
     case LS_LINKED:
       return arrive_linked(skb, p, r, index, phase, on_loopback);
-    case LS_LOCAL:
-      return arrive_local(skb, p, r);
+    case LS_LOCAL: {
+      const int verdict = arrive_local(skb, p, r);
+      // Who makes a link sets the phase and then reads what was given to the stack; here it is the other way round. It matters
+      // only to whom nothing may have been given.
+      if (phase_of(r) == phase || !(r->flags & LS_DIRECT)) return verdict;
+      count(LS_COUNT_resuming);
+      return DROP;
+    }
     default:
       count(LS_COUNT_resuming);
       return DROP;

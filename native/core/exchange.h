@@ -135,7 +135,7 @@ class Exchange : private Splicer::Owner {
   bool may_link() const;
   bool may_pass() const;
   bool try_link();
-  void send_by_link(std::string_view head);
+  void send_by_link();
   void take_handed_bytes();
   bool take_late_bytes();
   void keep_early(uint32_t bytes);
@@ -259,6 +259,7 @@ class Exchange : private Splicer::Owner {
   bool link_refused_ = false;             // for the body or the tunnel
   bool spent_ = false;                    // the budgets of the link may be
   bool lost_ = false;                     // the request, on its way past the stacks
+  Buffer sent_head_;                      // of a request that may get lost there
   std::optional<Splicer::End> link_end_;  // news of it
   Link linked_ = Link::none;
   Link carried_ = Link::none;   // at any time

@@ -54,6 +54,8 @@ void Exchange::shed_request() {
   target_ = authority_ = {};
   request_fields_ = {};
   request_bytes_.release();
+  sent_head_.release();
+  lost_ = false;
   parsed_ = request_used_ = 0;
 }
 
@@ -196,6 +198,7 @@ void Exchange::leave_link() {
   const Link kind = std::exchange(linked_, Link::none);
   link_end_.reset();
   spent_ = lost_ = false;
+  sent_head_.release();
   if (kind == Link::body) return account_body_link(worker_.splicer()->totals(link_));
   account_link();
   if (kind == Link::tunnel) link_bytes_ = accounted_to_client_;

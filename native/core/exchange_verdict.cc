@@ -69,15 +69,17 @@ bool Exchange::try_link() {
     out.release();
     return false;
   }
-  Buffer head;
-  head.swap(out);
-  send_by_link(head.view());
+  if (worker_.splicer()->direct(link_)) {
+    sent_head_.swap(out);
+    send_by_link();
+  }
   return true;
 }
 
-void Exchange::send_by_link(std::string_view head) {
-  if (worker_.splicer()->direct(link_)) return worker_.splicer()->send_past_stack(link_, head);
-  upstream_->stream().output().append(head);
+void Exchange::send_by_link() {
+  if (worker_.splicer()->direct(link_)) return worker_.splicer()->send_past_stack(link_, sent_head_.view());
+  upstream_->stream().output().append(sent_head_.view());
+  sent_head_.release();
 }
 
 // ---- While it stands -----------------------------------------------------------------------------------------------
@@ -114,11 +116,7 @@ void Exchange::keep_early(uint32_t bytes) {
 }
 
 bool Exchange::step_judged() {
-  if (std::exchange(lost_, false)) {
-    Buffer head;
-    write_request_head(head);
-    send_by_link(head.view());
-  }
+  if (std::exchange(lost_, false) && !sent_head_.empty()) send_by_link();
   // Answers to earlier requests may still be on their way to the client.
   if (!client_.stream().flush()) {
     cut_link();
@@ -264,8 +262,12 @@ void Exchange::judged_link_ended(Splicer::End end) {
   if (end == Splicer::End::idle && standing.exchange != Standing::Exchange::responding &&
       splicer.take_back(link_)) {
     stats.links_idle++;
+    take_handed_bytes();
     leave_link();
-    if (standing.exchange == Standing::Exchange::none) return give_client_back(Downstream::After::close);
+    if (standing.exchange == Standing::Exchange::none) {
+      return give_client_back(late_from_client_.empty() ? Downstream::After::close
+                                                        : Downstream::After::keep_alive);
+    }
     await_response();
     return timed_out();
   }
@@ -299,6 +301,7 @@ void Exchange::backend_closed() {
   Splicer& splicer = *worker_.splicer();
   leave_link();
   splicer.cut(link_);
+  take_handed_bytes();
   // Not before: until then a request may still pass, which nobody would answer.
   const Standing standing = splicer.standing(link_);
   const bool answered = standing.exchange == Standing::Exchange::none;
@@ -323,7 +326,7 @@ void Exchange::recall_link() {
 bool Exchange::leave_lost_backend() {
   if (linked_ != Link::judged) return false;
   if (worker_.load().get(backend_->slot, LoadField::health) != LoadTable::kUnhealthy) return false;
-  judged_link_ended(Splicer::End::closed);
+  link_end_ = Splicer::End::closed;
   return true;
 }
 

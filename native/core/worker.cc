@@ -127,11 +127,12 @@ void Worker::before_round() {
 }
 
 void Worker::after_round() {
+  // What they send leaves with the rest.
+  if (std::exchange(place_freed_, false)) serve_queues();
   sweep();
   if (splicer_) splicer_->flush();
   held_.send();
   if (draining_ && connections_.empty()) finish_drain();
-  if (std::exchange(place_freed_, false)) serve_queues();
   if (access_log_.full()) {
     host_.access_log(access_log_.lines());
     access_log_.clear();

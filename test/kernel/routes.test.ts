@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildHooksDriver, HooksDriver } from "../support/hooks-driver.js";
 import { join, Namespace } from "../support/netns.js";
+import { eventually } from "../support/wait.js";
 
 beforeAll(buildHooksDriver, 120_000);
 
@@ -14,6 +15,11 @@ async function makeHost() {
   join(
     { in: host, name: "right", addresses: ["10.79.2.1/24", "fd79:2::1/64"] },
     { in: right, name: "uplink", addresses: ["10.79.2.2/24", "fd79:2::2/64"] },
+  );
+  // The kernel enters addresses of IPv6 when it notices that a line is up.
+  const local = () => host.run("ip", ["-6", "route", "show", "table", "local"]);
+  await eventually("addresses of IPv6", () =>
+    ["fd79:1::1 ", "fd79:2::1 "].every((own) => local().includes(own)),
   );
   host.ip("route", "add", "10.79.9.0/24", "via", "10.79.1.2");
   host.ip("-6", "route", "add", "fd79:9::/64", "via", "fd79:1::2");

@@ -1,5 +1,6 @@
 /** What becomes of links whose requests are judged when something changes: routes, backends, the client, the proxy. */
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { EngineName } from "../support/engines.js";
 import { readResponse } from "../support/message.js";
 import { MortalOrigin } from "../support/mortal-origin.js";
 import { RunningProxy } from "../support/proxy.js";
@@ -11,8 +12,11 @@ const [A, B] = [9001, 9002];
 const at = (port: number) => ({ address: `127.0.0.1:${port}` });
 const CHECKED = { health: { path: "/h", interval: "300ms", timeout: "200ms", rise: 1, fall: 1 } };
 
-async function start(config: Record<string, unknown>): Promise<RunningProxy> {
-  const proxy = new RunningProxy(() => ({ engine: "packet-connection", warmUp: false, config }));
+async function start(
+  config: Record<string, unknown>,
+  engine: EngineName = "packet-connection",
+): Promise<RunningProxy> {
+  const proxy = new RunningProxy(() => ({ engine, warmUp: false, config }));
   await proxy.start();
   onTestFinished(() => proxy.kill());
   return proxy;
@@ -118,6 +122,34 @@ describe("a backend", () => {
     expect(await ask(wire!, "/hang")).toBe("B GET /hang");
   });
 });
+
+describe.each(["packet-request", "packet-connection"] as const)(
+  "a backend that falls ill again and again, by %s,",
+  (engine) => {
+    it("makes no client wait", async () => {
+      await MortalOrigin.start("A", A);
+      await MortalOrigin.start("B", B);
+      const health = { path: "/h?ill", interval: "50ms", timeout: "40ms", rise: 1, fall: 1 };
+      const pools = { main: { backends: [at(A), at(B)], health } };
+      const proxy = await start({ pools, routes: [{ match: {}, pool: "main" }] }, engine);
+      const end = performance.now() + 4_000;
+      let answers = 0;
+      const client = async (number: number): Promise<void> => {
+        const wire = await proxy.connectCold();
+        wire.patience = 2_000;
+        for (let i = 0; performance.now() < end; i++) {
+          // Those with a query in the path return to user space in any case.
+          const target = `/${number}/${i}%20`;
+          expect(await ask(wire, target)).toMatch(new RegExp(`^[AB] GET ${target}$|^503$`));
+          answers++;
+        }
+      };
+      await Promise.all(Array.from({ length: 24 }, (_, number) => client(number)));
+      expect(answers).toBeGreaterThan(1_000);
+      expect(await event(proxy, "handed")).toBeGreaterThan(500);
+    });
+  },
+);
 
 describe("a policy that chooses by target", () => {
   it("finds its choice kept on links: a target stays where it is", async () => {

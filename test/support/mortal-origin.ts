@@ -1,7 +1,7 @@
 /**
  * An origin in a process of its own, which a test can stop and kill. It says who it is and what it was asked:
- * `NAME METHOD TARGET`. In the query: `delay=MS` before the answer, `chunked`, `half` (half of the body, then it dies), and
- * `die` (before the answer, if it is called A).
+ * `NAME METHOD TARGET`. In the query: `delay=MS` before the answer, `chunked`, `half` (half of the body, then it dies),
+ * `die` (before the answer, if it is called A), and `ill` (every second time that this is asked the answer is 503).
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { onTestFinished } from "vitest";
 
 const PROGRAM = `
 const [name, port] = process.argv.slice(1);
+let asked = 0;
 require("node:http").createServer((request, response) => {
   request.resume().on("end", () => {
     const query = new URL(request.url, "http://x").searchParams;
@@ -20,6 +21,7 @@ require("node:http").createServer((request, response) => {
       response.write("x".repeat(500), () => setTimeout(die, 50));
       return;
     }
+    if (query.has("ill")) response.statusCode = ++asked % 2 === 0 ? 503 : 200;
     if (!query.has("chunked")) response.setHeader("content-length", text.length);
     setTimeout(() => response.end(text), Number(query.get("delay") ?? 0));
   });

@@ -203,8 +203,10 @@ struct ls_judge {
   __u32 body_begin;
   __u32 head_method;  // 1: HEAD
   __u32 target_length;
-  __u32 handed;   // bytes in `head` that went nowhere else: user space has them from here
-  __u32 direct;   // the request is one that user space sent past the stack, in other words
+  __u32 handed;  // bytes in `head` that went nowhere else: user space has them from here
+  __u32 direct;  // the request is one that user space sent past the stack, in other words
+  __u32 early;   // the client's stack has bytes from behind the request: what comes next goes there, too
+  __u32 spare;
   __u64 lengths;  // of the path: bit per number of bytes behind which a segment ends or begins
   struct ls_path_key path;
   struct ls_place_key place;

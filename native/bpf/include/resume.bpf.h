@@ -61,6 +61,7 @@ static __always_inline void settle(struct ls_record* r, __u32 received, __u32 se
 static __always_inline void hand_over(const struct packet* p, struct ls_record* client,
                                       struct ls_record* backend, struct ls_judge* j) {
   client->given = p->seq;
+  client->window = (__u32)p->window << (client->remote_wscale & 15);
   j->handed = p->payload;
   if (after(p->ack, client->ack_seen)) __sync_fetch_and_or(&backend->ends, LS_OWES);
 }

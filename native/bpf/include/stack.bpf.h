@@ -167,7 +167,8 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
   }
   if (p->payload != 0 || (p->flags & LS_TCP_FIN)) raise(&r->local_sent, packet_end(p));
   if (p->flags & LS_TCP_ACK) raise(&r->edge, p->ack + ((__u32)p->window << (r->local_wscale & 15)));
-  if ((phase_of(r) & LS_STATE) == LS_LINKED) {
+  const __u32 phase = phase_of(r);
+  if ((phase & LS_STATE) == LS_LINKED) {
     const __u32 peer_index = r->peer;
     struct ls_record* peer = bpf_map_lookup_elem(&records, &peer_index);
     if (!peer) {
@@ -180,8 +181,12 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
       return DROP;
     }
     // The stack does not know what the ends have said to each other since; its segment must not take it back.
-    const __u32 acked = peer->ack_seen + peer->delta_ack;
-    if ((r->flags & LS_DIRECT) || after(acked, to.ack)) to.ack = acked;
+    __u32 acked = peer->ack_seen + peer->delta_ack;
+    if (r->flags & LS_DIRECT) {
+      if (is_young(r) && before(acked, r->link_rcv)) acked = r->link_rcv;
+      to.ack = acked;
+    }
+    if (after(acked, to.ack)) to.ack = acked;
     to.window = scale_window(promise(r, peer->window, to.ack), r->local_wscale);
     if (p->payload == 0) {
       to.seq = peer->seq_next + peer->delta_seq;
@@ -190,6 +195,12 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
       count(LS_COUNT_stack_data);
     }
   } else {
+    // What the stack acknowledges nobody will repeat, also if it was handed over and the stack has none of it.
+    if (p->flags & LS_TCP_ACK) raise(&r->given, to.ack);
+    if (phase_of(r) != phase && (r->flags & LS_DIRECT)) {
+      count(LS_COUNT_resuming);
+      return DROP;
+    }
     count(LS_COUNT_local_out);
   }
   if (!rewrite_packet(skb, p, &to)) {

@@ -114,6 +114,17 @@ __noinline int is_plain(__u32 index, __u32 length) {
   return 1;
 }
 
+// A whole request without a body, as far as one can tell at a glance. Others need the stack: it acknowledges a part at once, for
+// which a client may wait before it sends the rest (Nagle's algorithm).
+static __always_inline int can_be_handed(struct __sk_buff* skb, const struct packet* p,
+                                         const struct ls_judge* j) {
+  const __u32 method = *(const __u32*)j->head;
+  __u32 last = 0;
+  if (j->early || (method != bpf_htonl(0x47455420) && method != bpf_htonl(0x48454144))) return 0;
+  if (bpf_skb_load_bytes(skb, p->headers + p->payload - 4, &last, 4) < 0) return 0;
+  return last == bpf_htonl(0x0d0a0d0a);
+}
+
 static __always_inline int judge_new(struct __sk_buff* skb, const struct packet* p, const struct ls_record* r,
                                      const struct ls_record* backend, struct ls_judge* j) {
   __u32 length = p->payload;
@@ -126,7 +137,8 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
     count(LS_COUNT_damaged);
     return LS_REFUSE;
   }
-  if (!is_plain(r->judge, length) || !leads_here(r->judge)) return LS_HAND;
+  if (!is_plain(r->judge, length) || !leads_here(r->judge))
+    return can_be_handed(skb, p, j) ? LS_HAND : LS_TO_USER;
   j->direct = 0;
   j->request_begin = p->seq;
   j->request_end = packet_end(p);
@@ -145,14 +157,15 @@ static __noinline int judge_repeated(struct __sk_buff* skb, struct packet* p, st
   struct bytes* sent = bpf_map_lookup_elem(&scratch, &zero);
   if (!j || !sent) return LS_REFUSE;
   const __u32 end = packet_end(p);
-  // The backend has it, and says so once more.
-  if (!after(end, backend->ack_seen - r->delta_seq)) return LS_PROBE;
-  if (before(p->seq, j->request_begin)) return LS_PROBE;
-  if (j->direct) {
+  if (j->direct && !before(p->seq, j->request_begin) &&
+      after(j->request_end + r->delta_seq, backend->ack_seen)) {
     count(LS_COUNT_repeated);
     tell(r, backend->peer, LS_EVENT_AGAIN);
     return LS_REFUSE;
   }
+  // The backend has it, and says so once more.
+  if (!after(end, backend->ack_seen - r->delta_seq)) return LS_PROBE;
+  if (before(p->seq, j->request_begin)) return LS_PROBE;
   const __u32 skipped = p->seq - j->request_begin;
   __u32 length = p->payload;
   // Linux sends what it sends again together with what is waiting behind it (tcp_retrans_try_collapse).

@@ -8,6 +8,12 @@
 
 namespace longsplice::packet {
 
+namespace {
+constexpr uint32_t kTimestampBytes = 12;
+// What gets lost so often may never arrive that way: the path may have become narrower, which the stack finds out.
+constexpr uint32_t kMostSendings = 2;
+}  // namespace
+
 std::string_view Links::handed(LinkId id) const {
   const Link& link = at(id);
   if (!link.judge || !resumed(id)) return {};
@@ -24,22 +30,31 @@ bool Links::passes_stacks(const Candidate& client, const Candidate& backend, con
   const uint32_t read = client.parked.first_rcv + static_cast<uint32_t>(client.socket.received) + c.adv_in;
   if (real_rcv(c) != read || read - load(c.given) != terms.verdict->length) return false;
   // One segment, or there would be more than one to repeat.
-  const uint32_t fits = std::min(backend.parked.fit.segment, load(b.window));
+  const uint32_t options = (b.flags & LS_TIMESTAMPS) != 0 ? kTimestampBytes : 0;
+  const uint32_t fits = std::min(backend.parked.fit.segment - options, load(b.window));
   return terms.to_backend <= fits && terms.to_client == 0 && segments_.can_send(b);
 }
 
 void Links::send_past_stack(LinkId id, std::string_view bytes) {
-  const Link& link = at(id);
+  Link& link = at(id);
   if (bytes.size() != link.direct) return;
+  if (link.sendings++ >= kMostSendings) return take_by_stack(id);
   direct_.push_back({id, record(link.client).phase >> 2, std::string(bytes)});
 }
 
-// Nothing has been sent yet. What the stack is about to send gets the numbers that were kept for it.
+// Its request is still the one that the link was made for, and has no response.
+bool Links::is_direct(const Link& link) const {
+  const ls_judge& j = judge(link);
+  return link.direct != 0 && load(j.direct) != 0 && load(j.state) == LS_WAITING;
+}
+
+// The stack gets the numbers that were kept for the request, and sends it: once more, if it was sent already.
 void Links::take_by_stack(LinkId id) {
   Link& link = at(id);
   ls_record& c = record(link.client);
   ls_record& b = record(link.backend);
   if (!hold(c, b)) return;
+  if (!is_direct(link)) return let_go(c, b, LS_LINKED);
   b.adv_out -= link.direct;
   b.local_snd += link.direct;
   c.link_rcv = real_rcv(c);
@@ -50,23 +65,20 @@ void Links::take_by_stack(LinkId id) {
   j.direct = 0;
   link.held = link.direct = 0;
   let_go(c, b, LS_LINKED);
+  link.owner->request_lost();
 }
 
 void Links::flush() {
-  const auto lost = [this](LinkId id) {
-    take_by_stack(id);
-    at(id).owner->request_lost();
-  };
   for (const Direct& each : std::exchange(direct_, {})) {
     const Link& link = at(each.link);
     const ls_record& c = record(link.client);
     const ls_record& b = record(link.backend);
-    const bool stands = link.owner != nullptr && link.direct == each.bytes.size() &&
+    const bool stands = link.owner != nullptr && link.direct == each.bytes.size() && is_direct(link) &&
                         load(c.phase) == (each.number << 2 | LS_LINKED);
     if (!stands) continue;
-    // The client has repeated it before the link stood, and its stack has acknowledged that.
+    // The client's stack has acknowledged it before the link stood: it was repeated, or had something else to say.
     if (load(c.given) != judge(link).request_begin) {
-      lost(each.link);
+      take_by_stack(each.link);
       continue;
     }
     segments_.add(b, b.local_snd - link.direct, each.bytes, each.link);
@@ -76,10 +88,12 @@ void Links::flush() {
   for (const uint32_t index : std::exchange(owing_, {})) {
     const ls_record& b = sockets_.record(index);
     const bool alone = (load(b.ends) & LS_OVER) == 0 && state_of(load(b.phase)) == LS_LOCAL;
-    if (alone && segments_.can_send(b)) segments_.add(b, b.local_snd + 1, {}, kNobody);
+    // A window of nothing would be believed as well, and one that the stack opens later has no new number.
+    const bool open = room_of(b) >> (b.local_wscale & 15) != 0;
+    if (alone && open && segments_.can_send(b)) segments_.add(b, b.local_snd + 1, {}, kNobody);
   }
   segments_.send([&](LinkId id) {
-    if (id != kNobody) lost(id);
+    if (id != kNobody) take_by_stack(id);
   });
 }
 

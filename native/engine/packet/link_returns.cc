@@ -111,6 +111,7 @@ void Links::keep_early_request(LinkId id, uint32_t bytes) {
   j.request_begin += bytes;
   j.request_end += bytes;
   j.version = 0;
+  j.early = 1;
   let_go(c, b, LS_LINKED);
 }
 

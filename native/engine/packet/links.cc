@@ -300,7 +300,7 @@ void Links::on_event(const ls_event& event) {
   } else if (event.kind == LS_EVENT_HANDED) {
     if (!handed(client).empty()) link.owner->request_handed();
   } else if (event.kind == LS_EVENT_AGAIN) {
-    if (link.direct != 0) link.owner->request_lost();
+    if (link.judge && judge(link).direct != 0) link.owner->request_lost();
   } else if ((load(told.ends) & LS_OVER) != 0) {
     link.owner->link_ended(end_of(record(link.client), record(link.backend)));
   }

@@ -97,6 +97,7 @@ class Links final : public Splicer {
     std::optional<uint32_t> judge;
     uint32_t held = 0;    // bytes of the client's request that its stack has nothing of
     uint32_t direct = 0;  // ... and of what they become, past the backend's stack
+    uint32_t sendings = 0;
   };
   static constexpr LinkId kNobody = UINT32_MAX;
   struct Direct {
@@ -123,6 +124,7 @@ class Links final : public Splicer {
   bool waits_for_bytes(const Candidate& candidate) const;
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   bool passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const;
+  bool is_direct(const Link& link) const;
   void take_by_stack(LinkId id);
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
   uint32_t reached(LinkId id, const ls_record& r) const;

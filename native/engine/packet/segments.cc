@@ -17,6 +17,7 @@ namespace longsplice::packet {
 
 namespace {
 
+constexpr uint32_t kLoopback = 1;
 constexpr uint8_t kHops = 64;
 constexpr size_t kTimestamps = 12;  // NOP, NOP, and the option
 constexpr size_t kBatch = 64;
@@ -126,6 +127,38 @@ sockaddr_storage remote_of(const ls_record& from, bool v4) {
   return storage;
 }
 
+// By which way a segment leaves: the one on which the programs are, whatever rules there are for other sources. On lo there is
+// one way only, and local addresses belong to other interfaces.
+union Way {
+  cmsghdr header;
+  char v4[CMSG_SPACE(sizeof(in_pktinfo))];
+  char v6[CMSG_SPACE(sizeof(in6_pktinfo))];
+};
+
+template <typename Info>
+size_t say_way(Way& way, int level, int type, const Info& info) {
+  way.header.cmsg_level = level;
+  way.header.cmsg_type = type;
+  way.header.cmsg_len = CMSG_LEN(sizeof info);
+  memcpy(CMSG_DATA(&way.header), &info, sizeof info);
+  return CMSG_SPACE(sizeof info);
+}
+
+size_t way_of(const ls_record& from, bool v4, Way& way) {
+  const uint32_t interface = from.ifindex == kLoopback ? 0 : from.ifindex;
+  way = {};
+  if (v4) {
+    in_pktinfo info{};
+    info.ipi_ifindex = static_cast<int>(interface);
+    info.ipi_spec_dst.s_addr = from.key.local[3];
+    return say_way(way, IPPROTO_IP, IP_PKTINFO, info);
+  }
+  in6_pktinfo info{};
+  info.ipi6_ifindex = interface;
+  memcpy(&info.ipi6_addr, from.key.local, sizeof info.ipi6_addr);
+  return say_way(way, IPPROTO_IPV6, IPV6_PKTINFO, info);
+}
+
 }  // namespace
 
 Segments::Segments()
@@ -159,6 +192,7 @@ void Segments::send(const std::function<void(uint32_t tag)>& failed) {
     std::array<mmsghdr, kBatch> messages;
     std::array<iovec, kBatch> pieces;
     std::array<sockaddr_storage, kBatch> remotes;
+    std::array<Way, kBatch> ways;
     std::array<uint32_t, kBatch> tags;
     unsigned count = 0;
     const auto send_batch = [&] {
@@ -180,6 +214,8 @@ void Segments::send(const std::function<void(uint32_t tag)>& failed) {
       messages[count].msg_hdr.msg_namelen = v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
       messages[count].msg_hdr.msg_iov = &pieces[count];
       messages[count].msg_hdr.msg_iovlen = 1;
+      messages[count].msg_hdr.msg_control = &ways[count];
+      messages[count].msg_hdr.msg_controllen = way_of(*each.from, v4, ways[count]);
       if (++count == kBatch) send_batch();
     }
     send_batch();

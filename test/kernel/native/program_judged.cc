@@ -126,8 +126,10 @@ void Judged::expect_passes(const Segment& in) {
 
 void Judged::expect_returns(const Segment& in, const std::string& why) {
   const ls_record& from = in.source_port == request("").source_port ? client : backend;
-  const bool readable = in.payload.size() >= 16 && in.payload.size() <= LS_HEAD_MAX;
-  const bool handed = &from == &client && readable && (in.flags & (kFin | kUrg)) == 0;
+  const std::string text(in.payload.begin(), in.payload.end());
+  const bool whole = (text.starts_with("GET ") || text.starts_with("HEAD")) && text.ends_with("\r\n\r\n");
+  const bool readable = whole && text.size() >= 16 && text.size() <= LS_HEAD_MAX;
+  const bool handed = &from == &client && readable && judge.early == 0 && (in.flags & (kFin | kUrg)) == 0;
   const Run run = arrive(from, in);
   if (handed) {
     expect_taken(run, "resumed 1, handed 1, " + why);

@@ -9,6 +9,7 @@ namespace longsplice::programs {
 
 namespace {
 
+const std::string kSecret = head_of("GET /one HTTP/1.1", "x-secret: 1\r\n");
 const std::string kPost = "POST /one HTTP/1.1\r\nhost: test.example\r\ncontent-length: 3\r\n\r\nabc";
 
 // ---- Requests that come at the wrong time, or in the wrong place ---------------------------------------------------
@@ -51,17 +52,26 @@ void split(Rig& rig, Report& report) {
   }
 }
 
+// What user space has read from the stack came before.
+void early_bytes(Rig& rig, Report& report) {
+  Judged link(rig, report);
+  link.judge.early = 1;
+  link.expect_returns(link.request(kSecret));
+}
+
 // Bytes of the last response are on their way: what is for user space has to wait, and does not get through.
 void not_quiet(Rig& rig, Report& report) {
   Judged link(rig, report);
   link.ask(kAsk);
   link.answer();
-  Segment in = link.request(kPost);
+  Segment in = link.request(kSecret);
   in.ack--;
+  in.window = 77;
   link.expect_acknowledges(in, link.client.seq_next, "spliced 1, not_quiet 1, returned 1");
   in.ack++;
   link.expect_taken(link.arrive(link.client, in), "resumed 1, handed 1, returned 1");
   link.expect_handed(in);
+  report.equal("window", link.client.window, uint32_t{77} << link.client.remote_wscale);
   // The backend has yet to hear that its response arrived.
   report.equal("owes", link.backend.ends, uint32_t{LS_OWES});
 }
@@ -467,6 +477,7 @@ std::vector<Case> verdict_cases() {
       {"verdicts", "return at several heads in one packet", several_in_one},
       {"verdicts", "return at a head in several packets", split},
       {"verdicts", "do not return while something is under way", not_quiet},
+      {"verdicts", "leave it to the stack to put bytes in order", early_bytes},
       {"verdicts", "are passed one at a time", busy},
       {"verdicts", "leave out no byte as urgent", urgent},
       {"verdicts", "hold for the same bytes", again},

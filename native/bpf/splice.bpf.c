@@ -57,7 +57,8 @@ static __always_inline int note_packet(const struct packet* p, struct ls_record*
   // A FIN or RST may carry the last number.
   if ((p->flags & (LS_TCP_FIN | LS_TCP_RST)) || ((r->ends | peer->ends) & LS_FIN))
     note_ends(r, peer, p, index);
-  raise(&r->seq_next, packet_end(p));
+  // The number of a RST may be that of a FIN which the stack got before the link.
+  if (!(p->flags & LS_TCP_RST)) raise(&r->seq_next, packet_end(p));
   r->bytes += p->payload;
   // Who resumes writes the state and then reads the numbers; here it is the other way round, with a full barrier in
   // between. So one of the two sees the other.

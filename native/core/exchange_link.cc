@@ -236,6 +236,8 @@ bool Exchange::close_quiet_link(uint64_t quiet_ms) {
   if (worker_.splicer()->idle_ms(link_) < quiet_ms || !worker_.splicer()->quiet(link_)) return false;
   if (linked_ == Link::judged) {
     if (worker_.splicer()->resumed(link_)) return false;
+    // A backend may take its time; `timeouts` say how long.
+    if (worker_.splicer()->standing(link_).exchange != Splicer::Standing::Exchange::none) return false;
     judged_link_ended(Splicer::End::idle);
     return true;
   }

@@ -131,6 +131,8 @@ bool Exchange::step_judged() {
     const bool for_own = standing.exchange == Standing::Exchange::waiting && standing.head.empty();
     if (for_own && !late_from_backend_.empty()) {
       leave_translated_backend();
+    } else if (waits_for_client(Splicer::End::closed)) {
+      return false;
     } else {
       backend_closed();
     }
@@ -190,16 +192,17 @@ void Exchange::take_handed_bytes() {
 
 // Whose response comes next: that of the request which made the link, or one that passed.
 void Exchange::adopt(const Standing& standing) {
-  if (standing.head.empty()) return;
-  request_bytes_.release();
-  request_bytes_.append(standing.head);
-  adopt_head();
-  started_ns_ = head_done_ns_ = sent_ns_ = standing.started_ns;
+  if (!standing.head.empty()) {
+    request_bytes_.release();
+    request_bytes_.append(standing.head);
+    adopt_head();
+    started_ns_ = head_done_ns_ = sent_ns_ = standing.started_ns;
+    upstream_->note_reuse();
+  }
   response_head_ns_ = standing.responded_ns;
   status_ = standing.status;
   link_bytes_ = standing.body;
   response_started_ = standing.status != 0;
-  upstream_->note_reuse();
 }
 
 // It was judged to be plain, so it can be read.
@@ -290,7 +293,7 @@ bool Exchange::waits_for_client(Splicer::End end) {
   if (end != Splicer::End::closed || ++waits_ > kMostWaits) return false;
   splicer.handle_events();
   const Standing standing = splicer.standing(link_);
-  if (standing.exchange != Standing::Exchange::none || standing.client_has_all) return false;
+  if (standing.exchange == Standing::Exchange::responding || standing.client_has_all) return false;
   link_end_ = end;
   client_.look_again(kAcknowledgedMs);
   return true;

@@ -10,7 +10,8 @@ import { SEED } from "../support/seed.js";
 
 const WARM_UP = 2_000;
 const MEASURED = 18_000;
-const MOST_GROWTH = 32_000_000;
+/** Bodies of up to 20 MB wait in the process for moments, and malloc keeps what it had. A leak of 4 KB a request is more. */
+const MOST_GROWTH = 72_000_000;
 
 forEachEngine("random traffic", (engine) => {
   it(`answers 20,000 mixed requests on 64 connections right, in order, and leaks nothing (seed ${SEED})`, async () => {

@@ -5,7 +5,7 @@ import { readResponse } from "../support/message.js";
 import { MortalOrigin } from "../support/mortal-origin.js";
 import { RunningProxy } from "../support/proxy.js";
 import { delay, eventually } from "../support/wait.js";
-import type { Wire } from "../support/wire.js";
+import { type Wire, WireClosed } from "../support/wire.js";
 
 // The test file has a network namespace of its own.
 const [A, B] = [9001, 9002];
@@ -135,13 +135,19 @@ describe.each(["packet-request", "packet-connection"] as const)(
       const end = performance.now() + 4_000;
       let answers = 0;
       const client = async (number: number): Promise<void> => {
-        const wire = await proxy.connectCold();
-        wire.patience = 2_000;
+        let wire = await proxy.connectCold();
         for (let i = 0; performance.now() < end; i++) {
-          // Those with a query in the path return to user space in any case.
+          wire.patience = 2_000;
+          // What has a "%" in its path returns to user space in any case.
           const target = `/${number}/${i}%20`;
-          expect(await ask(wire, target)).toMatch(new RegExp(`^[AB] GET ${target}$|^503$`));
-          answers++;
+          try {
+            expect(await ask(wire, target)).toMatch(new RegExp(`^[AB] GET ${target}$|^50[23]$`));
+            answers++;
+          } catch (error) {
+            // A response that had begun is cut when its backend is found ill.
+            if (!(error instanceof WireClosed)) throw error;
+            wire = await proxy.connectCold();
+          }
         }
       };
       await Promise.all(Array.from({ length: 24 }, (_, number) => client(number)));

@@ -196,6 +196,18 @@ void not_reused(Rig& rig, Report& report) {
   report.equal("known", rig.published(link.client.key), true);
 }
 
+// Behind a FIN that went to the stack before the link: nothing is where its number says, so what we say next has the old one.
+void reset_ahead(Rig& rig, Report& report) {
+  Link link(rig, report);
+  const uint32_t reached = link.backend.seq_next;
+  Segment in = link.from_backend();
+  in.flags = kRst;
+  in.seq++;
+  link.expect_spliced(link.backend, in, spliced(in, link.backend, link.client));
+  report.equal("seq_next", link.backend.seq_next, reached);
+  expect_event(rig, report, 0);
+}
+
 // Who sleeps is called, once; who is awake looks by itself.
 void calls(Rig& rig, Report& report) {
   for (const bool asleep : {true, false, true}) {
@@ -224,6 +236,7 @@ std::vector<Case> end_cases() {
       {"ends", "after two FIN at once", both_fin_at_once},
       {"ends", "after RST with the very number", reset},
       {"ends", "once", reset_once},
+      {"ends", "not at RST with the number behind the next one", reset_ahead},
       {"ends", "call a worker that sleeps", calls},
       {"ends", "after RST that does not go on", held_reset},
       {"ends", "after RST with the number that the other end waits for", challenged_reset},

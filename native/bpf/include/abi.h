@@ -23,8 +23,7 @@ enum ls_flags {
   LS_BUDGET = 4,      // `budget_end` counts
   LS_JUDGED = 8,      // requests and responses are judged one by one: `judge`
   LS_UNSEEN = 16,  // on the client's record: user space has yet to send on what waited when the link was made
-  LS_DIRECT =
-      32,  // on the client's record: its own stack knows nothing of the request that the link was made for
+  LS_DIRECT = 32,  // on the client's record: its stack has nothing of the request that the link was made for
 };
 
 // What became of the remote end's direction of the connection.

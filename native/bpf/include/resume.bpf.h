@@ -53,8 +53,7 @@ static __always_inline void settle(struct ls_record* r, __u32 received, __u32 se
 
 // What `resume_at` has to know of a packet besides.
 #define LS_ON_LOOPBACK 1
-#define LS_IS_READ \
-  2  // it is a whole segment of the client, and its payload is in the head of the link's judge
+#define LS_IS_READ 2  // a whole segment of the client; the head in the link's judge is its payload
 
 // The client's stack need not have the bytes: user space reads them where they are. Nobody acknowledges them before they are
 // acknowledged by whoever they are sent to, or sent again.

@@ -9,7 +9,6 @@
 namespace longsplice::packet {
 
 namespace {
-constexpr uint32_t kTimestampBytes = 12;
 // What gets lost so often may never arrive that way: the path may have become narrower, which the stack finds out.
 constexpr uint32_t kMostSendings = 2;
 }  // namespace

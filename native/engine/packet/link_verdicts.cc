@@ -24,6 +24,7 @@ namespace {
 constexpr size_t kRestingJudges = 4096;
 }  // namespace
 
+// One that was never used, or the one that was given back first.
 bool Links::take_judge(Link& link) {
   if (free_judges_.size() < kRestingJudges && next_judge_ < end_of_judges_)
     free_judges_.push_front(next_judge_++);

@@ -17,7 +17,6 @@ namespace {
 constexpr uint64_t kLingerMs = 60'000;
 // linux/tcp.h of Debian 12 is older than the option (6.7): timestamps count microseconds.
 constexpr uint8_t kOptionMicrosecondTimestamps = 64;
-constexpr uint32_t kTimestampBytes = 12;
 
 // Everything of a record that does not depend on a link.
 void describe(ls_record& record, const SocketFacts& facts, const Fit& fit, uint32_t worker) {

@@ -12,6 +12,7 @@
 
 #include "numbers.h"
 #include "record_pair.h"
+#include "socket_facts.h"
 
 namespace longsplice::packet {
 
@@ -19,7 +20,6 @@ namespace {
 
 constexpr uint32_t kLoopback = 1;
 constexpr uint8_t kHops = 64;
-constexpr size_t kTimestamps = 12;  // NOP, NOP, and the option
 constexpr size_t kBatch = 64;
 
 bool is_v4(const ls_key& key) {
@@ -57,7 +57,7 @@ uint16_t window_of(const ls_record& from) {
 // Returns how long it is.
 size_t write_tcp(char* to, const ls_record& from, uint32_t seq, std::string_view payload) {
   const bool timestamps = (from.flags & LS_TIMESTAMPS) != 0;
-  const size_t header = sizeof(tcphdr) + (timestamps ? kTimestamps : 0);
+  const size_t header = sizeof(tcphdr) + (timestamps ? kTimestampBytes : 0);
   tcphdr tcp{};
   tcp.source = from.key.local_port;
   tcp.dest = from.key.remote_port;
@@ -70,7 +70,7 @@ size_t write_tcp(char* to, const ls_record& from, uint32_t seq, std::string_view
   if (timestamps) {
     // An echo of 0 is none (RFC 7323, 4.3 leaves it to the sender's clock to tell); the stack alone knows the last one.
     const std::array<uint32_t, 3> option{htonl(TCPOPT_TSTAMP_HDR), htonl(stack_clock(from)), 0};
-    memcpy(to + sizeof tcp, option.data(), kTimestamps);
+    memcpy(to + sizeof tcp, option.data(), kTimestampBytes);
   }
   memcpy(to + header, payload.data(), payload.size());
   const size_t length = header + payload.size();
@@ -172,7 +172,7 @@ bool Segments::can_send(const ls_record& from) const {
 void Segments::add(const ls_record& from, uint32_t seq, std::string_view payload, uint32_t tag) {
   const size_t begin = bytes_.size();
   const size_t ip = is_v4(from.key) ? sizeof(iphdr) : sizeof(ip6_hdr);
-  bytes_.resize(begin + ip + sizeof(tcphdr) + kTimestamps + payload.size());
+  bytes_.resize(begin + ip + sizeof(tcphdr) + kTimestampBytes + payload.size());
   char* const to = bytes_.data() + begin;
   const size_t length = write_tcp(to + ip, from, seq, payload);
   if (is_v4(from.key)) {

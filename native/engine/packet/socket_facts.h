@@ -62,6 +62,8 @@ void reset_on_close(int fd, bool reset);
 // The segment size that the remote end may be sent.
 uint32_t segment_size(int fd);
 
+// What the option takes in each segment, with its padding.
+constexpr uint32_t kTimestampBytes = 12;
 // Bytes of the IP and TCP headers, without options.
 uint32_t headers_of(const SocketAddress& address);
 // An IPv6 socket has IPv4 packets when its addresses are mapped.

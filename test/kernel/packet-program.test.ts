@@ -29,6 +29,7 @@ const GROUPS = [
   "icmp",
   "heads",
   "verdicts",
+  "direct",
   "random",
 ];
 

@@ -178,6 +178,20 @@ Segment with(Segment segment, uint8_t flags) {
   return segment;
 }
 
+Segment part_of(const Segment& whole, size_t from, size_t length) {
+  Segment part = whole;
+  part.seq += static_cast<uint32_t>(from);
+  part.payload = Bytes(whole.payload.begin() + static_cast<long>(from),
+                       whole.payload.begin() + static_cast<long>(from + length));
+  return part;
+}
+
+void expect_repeats(Judged& link, const Segment& in, Segment want, Sums sums) {
+  want.flags &= static_cast<uint8_t>(~(kFin | kUrg));
+  link.expect_spliced(link.client, in, spliced(want, link.client, link.backend), sums,
+                      "spliced 1, repeated 1");
+}
+
 void expect_event(Rig& rig, Report& report, uint32_t kind) {
   const std::vector<ls_event> events = rig.events();
   report.equal("events", events.size(), size_t{1});

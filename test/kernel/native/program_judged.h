@@ -63,6 +63,10 @@ class Judged : public Link {
   Report& report_;
 };
 
+// `length` bytes of its payload, as a segment.
+Segment part_of(const Segment& whole, size_t from, size_t length);
+// What was judged comes again, and passes as `want`.
+void expect_repeats(Judged& link, const Segment& in, Segment want, Sums sums = Sums::none);
 // Of events there is one, of this kind.
 void expect_event(Rig& rig, Report& report, uint32_t kind);
 // Of requests that passed one is told, with this response.

@@ -38,7 +38,7 @@ void Links::send_past_stack(LinkId id, std::string_view bytes) {
   Link& link = at(id);
   if (bytes.size() != link.direct) return;
   if (link.sendings++ >= kMostSendings) return take_by_stack(id);
-  direct_.push_back({id, record(link.client).phase >> 2, std::string(bytes)});
+  direct_.push_back({id, record(link.client).phase >> 2, bytes});
 }
 
 // Its request is still the one that the link was made for, and has no response.
@@ -68,7 +68,8 @@ void Links::take_by_stack(LinkId id) {
 }
 
 void Links::flush() {
-  for (const Direct& each : std::exchange(direct_, {})) {
+  // What `take_by_stack` asks for is sent in a later round: nothing is added here meanwhile.
+  for (const Direct& each : direct_) {
     const Link& link = at(each.link);
     const ls_record& c = record(link.client);
     const ls_record& b = record(link.backend);
@@ -82,15 +83,17 @@ void Links::flush() {
     }
     segments_.add(b, b.local_snd - link.direct, each.bytes, each.link);
   }
+  direct_.clear();
   // A stack does not know what it has to tell, or that its remote end believes in the client's window. A smaller one is
   // believed only with a number that is new (tcp_may_update_window); that of no byte at all will do.
-  for (const uint32_t index : std::exchange(owing_, {})) {
+  for (const uint32_t index : owing_) {
     const ls_record& b = sockets_.record(index);
     const bool alone = (load(b.ends) & LS_OVER) == 0 && state_of(load(b.phase)) == LS_LOCAL;
     // A window of nothing would be believed as well, and one that the stack opens later has no new number.
     const bool open = room_of(b) >> (b.local_wscale & 15) != 0;
     if (alone && open && segments_.can_send(b)) segments_.add(b, b.local_snd + 1, {}, kNobody);
   }
+  owing_.clear();
   segments_.send([&](LinkId id) {
     if (id != kNobody) take_by_stack(id);
   });

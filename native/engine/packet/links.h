@@ -5,7 +5,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -103,7 +102,7 @@ class Links final : public Splicer {
   struct Direct {
     LinkId link;
     uint32_t number;  // of the link
-    std::string bytes;
+    std::string_view bytes;
   };
   struct Candidate {
     const Socket& socket;
@@ -124,6 +123,7 @@ class Links final : public Splicer {
   bool waits_for_bytes(const Candidate& candidate) const;
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   bool passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const;
+  bool closed_meanwhile(Link& link);
   bool is_direct(const Link& link) const;
   void take_by_stack(LinkId id);
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);

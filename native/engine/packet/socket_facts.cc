@@ -96,6 +96,11 @@ bool read_unsent(int fd, uint32_t& bytes) {
   return true;
 }
 
+bool is_open(int fd) {
+  tcp_info info{};
+  return get(fd, TCP_INFO, info) && info.tcpi_state == kEstablished;
+}
+
 bool read_unread(int fd, uint32_t& bytes) { return queued(fd, SIOCINQ, bytes); }
 
 bool read_facts(int fd, Known known, SocketFacts& facts) {

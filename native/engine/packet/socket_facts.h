@@ -51,6 +51,8 @@ bool read_room(int fd, Room& room);
 bool read_unacked(int fd, uint32_t& bytes);
 // Bytes that were never sent.
 bool read_unsent(int fd, uint32_t& bytes);
+// Neither end has sent FIN.
+bool is_open(int fd);
 // Bytes that wait to be read.
 bool read_unread(int fd, uint32_t& bytes);
 // Whether a segment ever arrived before an earlier one. `window`: how many bytes the remote end may send at most.

@@ -1,4 +1,6 @@
 // Budgets, and links that return to the stacks at a packet beyond one.
+#include <functional>
+
 #include "program_cases.h"
 
 namespace longsplice::programs {
@@ -294,19 +296,31 @@ void clocks(Rig& rig, Report& report) {
   report.equal("left alone", link.backend.ts_advance, advance);
 }
 
-// A stack that was given later bytes misses earlier ones: they go to it, and the link stays until it has been read empty.
-void gap(Rig& rig, Report& report) {
+// A link that nothing may pass on, seen from either end.
+void on_either_side(Rig& rig, Report& report,
+                    const std::function<void(Link& link, ls_record& record, ls_record& peer)>& run) {
   for (const bool client : {true, false}) {
     report.where = client ? "client: " : "backend: ";
     Link link(rig, report);
     number(link);
-    const auto [record, peer] = side_of(link, client);
     limit(link.client, 0);
     limit(link.backend, 0);
+    const auto [record, peer] = side_of(link, client);
+    run(link, record, peer);
+  }
+}
+
+Segment from(const Link& link, const ls_record& end) {
+  return &end == &link.client ? link.from_client() : link.from_backend();
+}
+
+// A stack that was given later bytes misses earlier ones: they go to it, and the link stays until it has been read empty.
+void gap(Rig& rig, Report& report) {
+  on_either_side(rig, report, [&](Link& link, ls_record& record, ls_record& peer) {
     record.budget_end += 1'000;
     constexpr uint32_t kGap = 40, kLater = 70;
     record.given += kGap + kLater;
-    Segment in = client ? link.from_client() : link.from_backend();
+    Segment in = from(link, record);
     in.payload = Bytes(kGap, 'g');
     link.expect_passed(link.arrive(record, in), to_stack(in, record), "old_data 1");
     // More than what is missing: the stack gets it, too.
@@ -318,7 +332,7 @@ void gap(Rig& rig, Report& report) {
     in.seq = record.given;
     in.payload = Bytes(9, 'p');
     link.expect_spliced(record, in, spliced(in, record, peer));
-    Segment other = client ? link.from_backend() : link.from_client();
+    Segment other = from(link, peer);
     other.payload = Bytes(33, 'n');
     other.ack = record.seq_next + record.delta_seq;
     link.arrive(peer, other);
@@ -327,27 +341,21 @@ void gap(Rig& rig, Report& report) {
     record.local_rcv += kGap + kLater + 5;
     peer.local_snd += kGap + kLater + 5;
     link.expect_passed(link.arrive(peer, other), to_stack(other, peer), "local_in 1, resumed 1");
-  }
+  });
 }
 
 // Where nothing went past a stack, its numbers stay, and what it was given besides is its own business. It may have had no
 // room for that, and gets none as long as the link stands.
 void own_business(Rig& rig, Report& report) {
-  for (const bool client : {true, false}) {
-    report.where = client ? "client: " : "backend: ";
-    Link link(rig, report);
-    number(link);
-    const auto [record, peer] = side_of(link, client);
-    limit(link.client, 0);
-    limit(link.backend, 0);
+  on_either_side(rig, report, [&](Link& link, ls_record& record, ls_record& peer) {
     record.given += 30'000;
     const uint32_t given = record.given, advance = record.adv_in;
-    Segment other = client ? link.from_backend() : link.from_client();
+    Segment other = from(link, peer);
     other.payload = Bytes(33, 'n');
     link.expect_passed(link.arrive(peer, other), to_stack(other, peer), "local_in 1, resumed 1");
     report.equal("advance", record.adv_in, advance);
     report.equal("given", record.given, given);
-  }
+  });
 }
 
 // Behind the budget there is no more room than in the own stack, whatever the other end says.

@@ -86,7 +86,8 @@ struct ls_record {
   __u32 local_sent;  // local: how far the stack was seen to send; `local_snd` may be ahead
   __u32 given;       // real: behind the last byte that went to the stack, which may still miss earlier ones
   __u32 edge;        // local: up to where the stack lets its remote end send
-  __u64 packets;
+  __u32 told;        // real: up to where the remote end was let send, by whoever spoke to it
+  __u32 packets;
   __u64 bytes;  // TCP payload
 };
 
@@ -105,6 +106,9 @@ struct ls_event {
   __u32 record;
   __u32 kind;
 };
+
+// Events and requests that passed wait there until the worker looks, or is called because a quarter is full.
+#define LS_RING_BYTES (1 << 20)
 
 // Of a worker, a cache line.
 struct ls_worker {
@@ -202,10 +206,10 @@ struct ls_judge {
   __u32 body_begin;
   __u32 head_method;  // 1: HEAD
   __u32 target_length;
-  __u32 handed;  // bytes in `head` that went nowhere else: user space has them from here
-  __u32 direct;  // the request is one that user space sent past the stack, in other words
-  __u32 early;   // the client's stack has bytes from behind the request: what comes next goes there, too
-  __u32 spare;
+  __u32 handed;   // bytes in `head` that went nowhere else: user space has them from here
+  __u32 direct;   // the request is one that user space sent past the stack, in other words
+  __u32 early;    // the client's stack has bytes from behind the request: what comes next goes there, too
+  __u32 fields;   // where they begin in `head`, if that passed; else 0
   __u64 lengths;  // of the path: bit per number of bytes behind which a segment ends or begins
   struct ls_path_key path;
   struct ls_place_key place;
@@ -217,6 +221,8 @@ struct ls_judge {
 // Of 8 bytes at a time, keyed, so that nobody outside can make two that are the same.
 static inline __attribute__((always_inline)) __u64 ls_mix(__u64 hash, __u64 word) {
   hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+  // Twice: after the first one alone, a change of the highest bit is the same with every key, and the next word could undo it.
+  hash = (hash ^ (hash >> 32)) * 0xd6e8feb86659fd93ULL;
   return hash ^ (hash >> 29);
 }
 

@@ -153,6 +153,11 @@ static __always_inline __u32 promise(const struct ls_record* to, __u32 window, _
   return window < room ? window : room;
 }
 
+// What the remote end believes in until it hears of another window with a new number.
+static __always_inline void note_told(struct ls_record* to, const struct rewrite* said) {
+  raise(&to->told, said->ack + ((__u32)said->window << (to->local_wscale & 15)));
+}
+
 static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* p, struct ls_record* r) {
   struct rewrite to = {
       .seq = p->seq + r->adv_out,
@@ -203,6 +208,7 @@ static __always_inline int from_own_stack(struct __sk_buff* skb, struct packet* 
     }
     count(LS_COUNT_local_out);
   }
+  if (p->flags & LS_TCP_ACK) note_told(r, &to);
   if (!rewrite_packet(skb, p, &to)) {
     count(LS_COUNT_bad_packet);
     return DROP;

@@ -91,7 +91,7 @@ struct {
 
 struct ring {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 65536);
+  __uint(max_entries, LS_RING_BYTES);
 };
 
 // One ring for each worker.
@@ -177,10 +177,9 @@ static __always_inline void tell_passed(const struct ls_record* r, struct ls_jud
   if (text > LS_HEAD_MAX) text = LS_HEAD_MAX;
   asm volatile("%0 &= 2047" : "+r"(text));
   j->passed.text = text;
-  const __u64 much = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4;
   if (bpf_ringbuf_output(ring, &j->passed, sizeof(j->passed) + text, BPF_RB_NO_WAKEUP) < 0)
     count(LS_COUNT_lost_requests);
-  if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > much) call(worker, ring);
+  if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > LS_RING_BYTES / 4) call(worker, ring);
 }
 
 static __always_inline __u32 phase_of(const struct ls_record* r) { return *(const volatile __u32*)&r->phase; }

@@ -7,8 +7,6 @@
 #include "head.bpf.h"
 #include "resume.bpf.h"
 
-#define LS_NO_JUDGE 0xffffffff
-
 #define LS_PASS 0
 #define LS_TO_USER 1  // the link returns at this packet
 #define LS_PROBE 2    // of the packet, only that it came goes on: the other end says how far it is
@@ -16,6 +14,13 @@
 #define LS_REFUSE 4
 #define LS_ENDS 5  // the backend ended before its response did
 #define LS_HAND 6  // the link returns, and user space has the payload already
+
+// The first bytes of the payload, at most LS_HEAD_MAX. Masked here as the verifier of 6.1 does not remember what it knew of a
+// number that was put aside, and does not learn from a comparison with 0.
+static __always_inline int load_text(struct __sk_buff* skb, const struct packet* p, char* to, __u32 length) {
+  asm volatile("%0 += -1; %0 &= 2047; %0 += 1" : "+r"(length));
+  return bpf_skb_load_bytes(skb, p->headers, to, length) == 0;
+}
 
 // The sum of the pseudo header, apart from the length.
 static __always_inline __u64 sum_of_addresses(const struct packet* p) {
@@ -26,8 +31,8 @@ static __always_inline __u64 sum_of_addresses(const struct packet* p) {
 }
 
 // Whether a segment is as it was sent. tc comes before the stack's look at the checksum: what was judged by a damaged copy would
-// not be that what comes again. `text`: the sum of its payload.
-static __noinline int is_intact(struct __sk_buff* skb, const struct packet* p, __u64 text) {
+// not be that what comes again. The first `text` bytes of its payload are in `scratch`.
+static __noinline int is_intact(struct __sk_buff* skb, const struct packet* p, __u32 text) {
   // No line, or the card has checked it.
   if (skb->ifindex == LS_LOOPBACK || bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0) return 1;
   const __u32 zero = 0;
@@ -39,12 +44,13 @@ static __noinline int is_intact(struct __sk_buff* skb, const struct packet* p, _
   const int none = completed_by_card(skb, check_at);
   if (bpf_skb_store_bytes(skb, check_at, &check, 2, 0) < 0) return 0;
   if (none) return 1;
+  if (text < p->payload) return 0;
   __u32 length = p->headers - p->l4;
   if (length < sizeof(struct tcphdr) || length > 60) return 0;
   __builtin_memset(bytes->header, 0, sizeof(bytes->header));
   asm volatile("%0 &= 63" : "+r"(length));
   if (length < sizeof(struct tcphdr) || bpf_skb_load_bytes(skb, p->l4, bytes->header, length) < 0) return 0;
-  __u64 sum = text + sum_of_addresses(p) + bpf_htonl(length + p->payload);
+  __u64 sum = sum_of_text(text) + sum_of_addresses(p) + bpf_htonl(length + p->payload);
   const __be32* words = (const __be32*)bytes->header;
   for (int i = 0; i < 15; i++) sum += words[i];
   return fold_to_16(sum) == 0xffff;
@@ -91,8 +97,8 @@ __noinline int leads_here(__u32 index) {
   return 1;
 }
 
-// Whether the head in `j->head` passes.
-__noinline int is_plain(__u32 index, __u32 length) {
+// Whether the head in `j->head` passes. Its fields are plain if they begin at `known`.
+__noinline int is_plain(__u32 index, __u32 length, __u32 known) {
   const __u32 zero = 0;
   struct ls_judge* j = bpf_map_lookup_elem(&judges, &index);
   const struct ls_rules* rules = bpf_map_lookup_elem(&rule_set, &zero);
@@ -100,17 +106,18 @@ __noinline int is_plain(__u32 index, __u32 length) {
   if (!j || !rules || j->version == 0 || j->version != rules->version || length > rules->head_bytes) return 0;
   struct target target;
   if (!read_request_line(j, index, &target)) return 0;
+  j->target_length = target.length;
   __u32 at = target.end;
   __u32 hosts = 0;
-  for (__u32 i = 0; i < LS_LINES; i++) {
+  for (__u32 i = 0; i < LS_LINES && target.end != known; i++) {
     const __u32 field = read_field(index, at, length);
     if (field & LS_FIELD_END) break;
     if (field == 0 || i == LS_LINES - 1 || i >= rules->fields) return 0;
     hosts += field >> 16;
     at = field & 0xffff;
   }
-  if (hosts != 1) return 0;
-  j->target_length = target.length;
+  if (hosts != 1 && target.end != known) return 0;
+  j->fields = target.end;
   return 1;
 }
 
@@ -129,15 +136,21 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
                                      const struct ls_record* backend, struct ls_judge* j) {
   __u32 length = p->payload;
   if (length < 16 || length > LS_HEAD_MAX || (p->flags & (LS_TCP_FIN | LS_TCP_URG))) return LS_TO_USER;
-  asm volatile("%0 &= 2047" : "+r"(length));
+  const __u32 zero = 0;
+  struct bytes* bytes = bpf_map_lookup_elem(&scratch, &zero);
+  const __u32 last = j->request_end - j->request_begin;
   // From here on there is nothing to compare the last request with.
   j->request_begin = j->request_end;
-  if (length < 16 || bpf_skb_load_bytes(skb, p->headers, j->head, length) < 0) return LS_TO_USER;
-  if (!is_intact(skb, p, sum_of_text(r->judge, p->payload))) {
+  if (!bytes) return LS_TO_USER;
+  if (!load_text(skb, p, bytes->text, length)) return LS_TO_USER;
+  if (!is_intact(skb, p, length)) {
     count(LS_COUNT_damaged);
     return LS_REFUSE;
   }
-  if (!is_plain(r->judge, length) || !leads_here(r->judge))
+  const __u32 known = same_fields(r->judge, last, length);
+  j->fields = 0;
+  if (!load_text(skb, p, j->head, length)) return LS_TO_USER;
+  if (!is_plain(r->judge, length, known) || !leads_here(r->judge))
     return can_be_handed(skb, p, j) ? LS_HAND : LS_TO_USER;
   j->direct = 0;
   j->request_begin = p->seq;
@@ -172,9 +185,7 @@ static __noinline int judge_repeated(struct __sk_buff* skb, struct packet* p, st
   const int more = after(end, j->request_end);
   if (more) length = j->request_end - p->seq;
   if (length == 0 || length > LS_HEAD_MAX || skipped > LS_HEAD_MAX) return LS_REFUSE;
-  // The verifier of 6.1 does not learn from a comparison with 0.
-  asm volatile("%0 += -1; %0 &= 2047; %0 += 1" : "+r"(length));
-  if (bpf_skb_load_bytes(skb, p->headers, sent->text, length) < 0) return LS_REFUSE;
+  if (!load_text(skb, p, sent->text, length)) return LS_REFUSE;
   const __u64 sum = sum_if_same(r->judge, skipped, length);
   if (sum == LS_DIFFERS) {
     count(LS_COUNT_unjudged);
@@ -228,11 +239,10 @@ static __noinline int judge_head(struct __sk_buff* skb, const struct packet* p, 
   struct bytes* head = bpf_map_lookup_elem(&scratch, &zero);
   if (!j || !head) return LS_REFUSE;
   __u32 length = p->payload < LS_HEAD_MAX ? p->payload : LS_HEAD_MAX;
-  asm volatile("%0 &= 2047" : "+r"(length));
-  if (length < 16 || bpf_skb_load_bytes(skb, p->headers, head->text, length) < 0) return LS_TO_USER;
+  if (length < 16 || !load_text(skb, p, head->text, length)) return LS_TO_USER;
   // Of a longer segment the checksum cannot be told; where the card has not told it, user space reads it.
   const int whole = length == p->payload;
-  if (!is_intact(skb, p, whole ? sum_of_text(LS_NO_JUDGE, length) : 0)) {
+  if (!is_intact(skb, p, length)) {
     if (!whole) return LS_TO_USER;
     count(LS_COUNT_damaged);
     return LS_REFUSE;

@@ -26,8 +26,6 @@ namespace {
 
 // Two for each link, those of ended links included while their addresses may still be answered for.
 constexpr uint32_t kRecords = 128 * 1024;
-// Requests that passed wait here until the worker looks, or is called because a quarter is full.
-constexpr uint32_t kRingBytes = 1024 * 1024;
 // One for each link that forwards by `connection`: as many as there are descriptors for, within reason.
 constexpr uint32_t kLeastJudges = 1024;
 constexpr uint32_t kMostJudges = 16 * 1024;
@@ -107,7 +105,7 @@ std::string Kernel::open(uint32_t workers) {
   sockets_ = bpf_map__fd(sockets);
   counters_ = bpf_object__find_map_fd_by_name(object_, "counters");
   for (uint32_t worker = 0; worker < workers; worker++) {
-    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, kRingBytes, nullptr);
+    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, LS_RING_BYTES, nullptr);
     if (ring < 0) return errno_text("creating a ring");
     rings_.push_back(ring);
     if (bpf_map_update_elem(bpf_map__fd(rings), &worker, &ring, BPF_ANY) != 0) return errno_text("a ring");

@@ -67,6 +67,22 @@ void Links::take_by_stack(LinkId id) {
   link.owner->request_lost();
 }
 
+// The backend may believe in a larger window than the client's: that of the socket's own stack, or of another client. It sends
+// the response into it, and what the client has no room for is lost. A smaller window is believed only with a number that is
+// new (tcp_may_update_window); that of no byte at all will do, and the programs give this one that of the end of the request.
+void Links::narrow_window(const Link& link) {
+  const ls_record& c = record(link.client);
+  ls_record& b = record(link.backend);
+  uint32_t acked = load(c.ack_seen) + c.delta_ack;
+  if (after(b.link_rcv, acked)) acked = b.link_rcv;
+  const uint32_t edge = acked + load(c.window);
+  if (!after(load(b.told), edge) || !segments_.can_send(b)) return;
+  store(b.told, edge);
+  segments_.add(b, b.local_snd, {}, kNobody);
+  // In front of the request, whoever sends it.
+  if (link.direct == 0) segments_.send([](LinkId) {});
+}
+
 void Links::flush() {
   // What `take_by_stack` asks for is sent in a later round: nothing is added here meanwhile.
   for (const Direct& each : direct_) {
@@ -84,14 +100,15 @@ void Links::flush() {
     segments_.add(b, b.local_snd - link.direct, each.bytes, each.link);
   }
   direct_.clear();
-  // A stack does not know what it has to tell, or that its remote end believes in the client's window. A smaller one is
-  // believed only with a number that is new (tcp_may_update_window); that of no byte at all will do.
+  // A stack does not know what it has to tell, or that its remote end believes in the client's window.
   for (const uint32_t index : owing_) {
-    const ls_record& b = sockets_.record(index);
+    ls_record& b = sockets_.record(index);
     const bool alone = (load(b.ends) & LS_OVER) == 0 && state_of(load(b.phase)) == LS_LOCAL;
     // A window of nothing would be believed as well, and one that the stack opens later has no new number.
     const bool open = room_of(b) >> (b.local_wscale & 15) != 0;
-    if (alone && open && segments_.can_send(b)) segments_.add(b, b.local_snd + 1, {}, kNobody);
+    if (!alone || !open || !segments_.can_send(b)) continue;
+    segments_.add(b, b.local_snd + 1, {}, kNobody);
+    store(b.told, real_rcv(b) + room_of(b));
   }
   owing_.clear();
   segments_.send([&](LinkId id) {

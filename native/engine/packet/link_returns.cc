@@ -34,6 +34,7 @@ bool Links::release(LinkId id) {
   }
   close_silently_later(link.client.fd);
   close_silently_later(link.backend.fd);
+  if (link.judge) record(link.client).judge = record(link.backend).judge = judge_of_ended_;
   leave_link(at(id));
   return true;
 }
@@ -65,7 +66,8 @@ bool Links::take_back(LinkId id) {
     return false;
   }
   if (held) return_to_stacks(link, from_client, from_backend);
-  if ((b.ends & LS_OWES) != 0 || load(c.window) > room_of(b)) owing_.push_back(link.backend.record);
+  if ((b.ends & LS_OWES) != 0 || after(load(b.told), real_rcv(b) + room_of(b)))
+    owing_.push_back(link.backend.record);
   leave_link(at(id));
   return true;
 }

@@ -53,6 +53,7 @@ void Links::instruct(const Link& link, const Verdict& verdict) {
   j.handed = 0;
   j.direct = link.direct != 0 ? 1 : 0;
   j.early = 0;
+  j.fields = 0;
   j.response_begin = j.response_end = link.backend.begin;
   j.head_method = verdict.head ? 1 : 0;
   j.passed.started_ns = verdict.started_ns;

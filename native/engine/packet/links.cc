@@ -40,7 +40,8 @@ void begin(ls_record& record, uint32_t peer, uint32_t first, std::optional<uint3
   record.budget_end = first + budget.value_or(0);
   // Nobody waits for the arrival of nothing.
   record.ends = budget == 0u ? LS_SPENT : 0;
-  record.packets = record.bytes = 0;
+  record.packets = 0;
+  record.bytes = 0;
 }
 
 }  // namespace
@@ -66,8 +67,12 @@ Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uin
     return 0;
   };
   const uint32_t share = kernel_->judge_count() / kernel_->workers();
-  next_judge_ = worker * share;
-  end_of_judges_ = next_judge_ + share;
+  judge_of_ended_ = worker * share;
+  next_judge_ = judge_of_ended_ + 1;
+  end_of_judges_ = judge_of_ended_ + share;
+  // Nothing it says lets a request pass.
+  kernel_->judges()[judge_of_ended_] = {};
+  kernel_->judges()[judge_of_ended_].early = 1;
   ring_->buffer = ring_buffer__new(fd(), on_sample, this, nullptr);
 }
 
@@ -215,6 +220,7 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   }
   relate(c, b, link, terms);
   link.uploaded = record(link.client).seq_next;
+  if (terms.verdict) narrow_window(link);
   active_++;
   const bool tunnel = !terms.verdict && !terms.client_budget && !terms.backend_budget;
   return tunnel && closed_meanwhile(link) ? "half_closed" : nullptr;

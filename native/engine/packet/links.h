@@ -124,6 +124,7 @@ class Links final : public Splicer {
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   bool passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const;
   bool closed_meanwhile(Link& link);
+  void narrow_window(const Link& link);
   bool is_direct(const Link& link) const;
   void take_by_stack(LinkId id);
   void relate(const Candidate& client, const Candidate& backend, const Link& link, const Terms& terms);
@@ -154,6 +155,7 @@ class Links final : public Splicer {
   std::vector<uint32_t> owing_;       // backends' records
   std::vector<Link> links_;           // by client record, counted from the worker's first
   std::deque<uint32_t> free_judges_;  // in the order in which they were given back
+  uint32_t judge_of_ended_;           // of the records of links that are over, whose own judges others get
   uint32_t next_judge_;               // from here on none has been used
   uint32_t end_of_judges_;
   std::vector<uint64_t> depths_;  // of the table that was published, as `version_`

@@ -31,7 +31,7 @@ void describe(ls_record& record, const SocketFacts& facts, const Fit& fit, uint3
   record.remote_wscale = facts.remote_wscale;
   record.local_wscale = facts.local_wscale;
   record.given = facts.rcv;
-  record.edge = facts.rcv + facts.window;
+  record.told = record.edge = facts.rcv + facts.window;
   record.local_snd = facts.snd;
   record.ack_seen = facts.snd - facts.unacked;
   record.local_sent = facts.snd - facts.unsent;

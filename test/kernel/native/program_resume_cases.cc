@@ -1,4 +1,5 @@
 // Budgets, and links that return to the stacks at a packet beyond one.
+#include <algorithm>
 #include <functional>
 
 #include "program_cases.h"
@@ -372,11 +373,16 @@ void narrow_window(Rig& rig, Report& report) {
     Segment want =
         on_link ? spliced(in, link.client, link.backend) : from_linked_stack(in, link.backend, link.client);
     want.window = static_cast<uint16_t>((kAnswered + kRoom) >> link.backend.local_wscale);
-    if (on_link) {
-      link.expect_spliced(link.client, in, want);
-    } else {
-      in.window = 1;
-      link.expect_passed(link.leave(link.backend, in), want, "stack_acks 1");
+    const uint32_t told = want.ack + (uint32_t{want.window} << link.backend.local_wscale);
+    for (const uint32_t before : {told - 1, told + 1}) {
+      link.backend.told = before;
+      if (on_link) {
+        link.expect_spliced(link.client, in, want);
+      } else {
+        in.window = 1;
+        link.expect_passed(link.leave(link.backend, in), want, "stack_acks 1");
+      }
+      report.equal("told", link.backend.told, std::max(told, before));
     }
   }
   // A stack has room for some, though it has not said so.

@@ -35,7 +35,7 @@ void moves_every_number(Rig& rig, Report& report, const Shape& shape) {
   report.equal("ack_seen", link.client.ack_seen, 97'000u);
   report.equal("window", link.client.window, 64'000u);
   report.equal("bytes", link.client.bytes, __u64{18});
-  report.equal("packets", link.client.packets, __u64{1});
+  report.equal("packets", link.client.packets, __u32{1});
   report.equal("last_tsval of the backend", link.backend.last_tsval, 61'111'111u);
   report.equal("untouched state", link.client.ends, 0u);
 

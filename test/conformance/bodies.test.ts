@@ -10,6 +10,7 @@ import { useNginxOrigin, useNodeOrigin, useProxy } from "../support/fixtures.js"
 import { NGINX_FILES } from "../support/nginx-origin.js";
 
 const FILES = Object.keys(NGINX_FILES);
+const LONG_CHUNKS = [3_000_000, 1, 700_000, 5, 70_000, 4_000_000];
 const SIZES = [0, 1, 1023, 16_384, 65_537, 1_000_003, 20_000_000];
 
 forEachEngine("bodies", (engine) => {
@@ -123,7 +124,14 @@ forEachEngine("bodies", (engine) => {
     const origin = useNodeOrigin((seen, response) => {
       response.setHeader("x-length", seen.body.length);
       if (seen.url === "/chunked") for (const slice of slices(seen.body, 30_000)) response.write(slice);
-      response.end(seen.url === "/chunked" ? undefined : seen.body);
+      if (seen.url === "/as-it-came") {
+        let at = 0;
+        for (const size of LONG_CHUNKS) {
+          response.write(seen.body.subarray(at, at + size));
+          at += size;
+        }
+      }
+      response.end(seen.url === "/" ? seen.body : undefined);
     });
     const proxy = useProxy(engine, () => ({ backends: [origin.address] }));
 
@@ -140,6 +148,17 @@ forEachEngine("bodies", (engine) => {
         body: Readable.from(slices(body, 50_000)),
       });
       expect(sha256(await answer.body.bytes())).toBe(sha256(body));
+    });
+
+    it("echoes long chunks, and goes on with short ones", async () => {
+      const chunks = LONG_CHUNKS.map((size, i) => pattern(size, i + 1));
+      for (let i = 0; i < 4; i++) {
+        const answer = await undiciRequest(`${proxy.url}/as-it-came`, {
+          method: "POST",
+          body: Readable.from(chunks),
+        });
+        expect(sha256(await answer.body.bytes())).toBe(sha256(Buffer.concat(chunks)));
+      }
     });
 
     it("echoes 32 bodies of a megabyte at the same time", async () => {

@@ -245,6 +245,20 @@ __noinline __u32 read_field(__u32 judge, __u32 at, __u32 length) {
   return perhaps && bpf_map_lookup_elem(&names, &hash) ? 0 : next;
 }
 
+// The head in `scratch` is that of the judge from here on: what is kept is what was looked at, not what whoever shares the
+// memory of a packet on this host makes of it meanwhile.
+__noinline int keep_head(__u32 judge, __u32 length) {
+  const __u32 zero = 0;
+  struct ls_judge* j = bpf_map_lookup_elem(&judges, &judge);
+  const struct bytes* now = bpf_map_lookup_elem(&scratch, &zero);
+  if (!j || !now) return 0;
+  for (__u32 done = 0; done < LS_HEAD_BYTES; done += 8) {
+    if (done >= length) break;
+    *(__u64*)(j->head + (done & LS_INSIDE)) = word_at(now->text, done);
+  }
+  return 0;
+}
+
 // Clients mostly send the fields of their last request again. Where in the head in `scratch` they begin, if it ends like the one
 // before it on this link, which has `last` bytes and passed; else 0.
 __noinline __u32 same_fields(__u32 judge, __u32 last, __u32 length) {

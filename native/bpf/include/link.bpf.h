@@ -20,7 +20,7 @@ static __noinline int splice(struct __sk_buff* skb, struct packet* p, struct ls_
   // What the peer's own stack has received is acknowledged, whatever the new end says of it.
   if (is_young(peer) && before(to.ack, peer->link_rcv)) to.ack = peer->link_rcv;
   to.window = scale_window(promise(peer, bytes, to.ack), peer->local_wscale);
-  note_told(peer, &to);
+  if (p->flags & LS_TCP_ACK) note_told(peer, &to);
   if (p->timestamps != 0) {
     const __u32 tsval = bpf_ntohl(p->tsval);
     if (!r->ts_ready) {

@@ -97,8 +97,8 @@ __noinline int leads_here(__u32 index) {
   return 1;
 }
 
-// Whether the head in `j->head` passes. Its fields are plain if they begin at `known`.
-__noinline int is_plain(__u32 index, __u32 length, __u32 known) {
+// Where the fields of the head in `j->head` begin, or 0 if it does not pass. They are plain if they begin at `known`.
+__noinline __u32 is_plain(__u32 index, __u32 length, __u32 known) {
   const __u32 zero = 0;
   struct ls_judge* j = bpf_map_lookup_elem(&judges, &index);
   const struct ls_rules* rules = bpf_map_lookup_elem(&rule_set, &zero);
@@ -116,20 +116,15 @@ __noinline int is_plain(__u32 index, __u32 length, __u32 known) {
     hosts += field >> 16;
     at = field & 0xffff;
   }
-  if (hosts != 1 && target.end != known) return 0;
-  j->fields = target.end;
-  return 1;
+  return hosts == 1 || target.end == known ? target.end : 0;
 }
 
 // A whole request without a body, as far as one can tell at a glance. Others need the stack: it acknowledges a part at once, for
 // which a client may wait before it sends the rest (Nagle's algorithm).
-static __always_inline int can_be_handed(struct __sk_buff* skb, const struct packet* p,
-                                         const struct ls_judge* j) {
-  const __u32 method = *(const __u32*)j->head;
-  __u32 last = 0;
+static __always_inline int can_be_handed(const struct ls_judge* j, __u32 length) {
+  const __u32 method = (__u32)word_at(j->head, 0);
   if (j->early || (method != bpf_htonl(0x47455420) && method != bpf_htonl(0x48454144))) return 0;
-  if (bpf_skb_load_bytes(skb, p->headers + p->payload - 4, &last, 4) < 0) return 0;
-  return last == bpf_htonl(0x0d0a0d0a);
+  return (__u32)word_at(j->head, length - 4) == bpf_htonl(0x0d0a0d0a);
 }
 
 static __always_inline int judge_new(struct __sk_buff* skb, const struct packet* p, const struct ls_record* r,
@@ -149,9 +144,10 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
   }
   const __u32 known = same_fields(r->judge, last, length);
   j->fields = 0;
-  if (!load_text(skb, p, j->head, length)) return LS_TO_USER;
-  if (!is_plain(r->judge, length, known) || !leads_here(r->judge))
-    return can_be_handed(skb, p, j) ? LS_HAND : LS_TO_USER;
+  keep_head(r->judge, length);
+  const __u32 fields = is_plain(r->judge, length, known);
+  if (fields == 0 || !leads_here(r->judge)) return can_be_handed(j, length) ? LS_HAND : LS_TO_USER;
+  j->fields = fields;
   j->direct = 0;
   j->request_begin = p->seq;
   j->request_end = packet_end(p);

@@ -41,10 +41,11 @@ void Links::send_past_stack(LinkId id, std::string_view bytes) {
   direct_.push_back({id, record(link.client).phase >> 2, bytes});
 }
 
-// Its request is still the one that the link was made for, and has no response.
+// Its request is still the one that the link was made for, and has no response. A verdict on the next one takes `direct` away
+// before it says that it waits: whoever reads them the other way round takes that one for this.
 bool Links::is_direct(const Link& link) const {
   const ls_judge& j = judge(link);
-  return link.direct != 0 && load(j.direct) != 0 && load(j.state) == LS_WAITING;
+  return link.direct != 0 && load(j.state) == LS_WAITING && load(j.direct) != 0;
 }
 
 // The stack gets the numbers that were kept for the request, and sends it: once more, if it was sent already.
@@ -79,8 +80,8 @@ void Links::narrow_window(const Link& link) {
   if (!after(load(b.told), edge) || !segments_.can_send(b)) return;
   store(b.told, edge);
   segments_.add(b, b.local_snd, {}, kNobody);
-  // In front of the request, whoever sends it.
-  if (link.direct == 0) segments_.send([](LinkId) {});
+  // At once: in front of the request, whoever sends that.
+  segments_.send([](LinkId) {});
 }
 
 void Links::flush() {

@@ -70,9 +70,11 @@ Links::Links(std::shared_ptr<Kernel> kernel, std::unique_ptr<Routes> routes, uin
   judge_of_ended_ = worker * share;
   next_judge_ = judge_of_ended_ + 1;
   end_of_judges_ = judge_of_ended_ + share;
-  // Nothing it says lets a request pass.
-  kernel_->judges()[judge_of_ended_] = {};
-  kernel_->judges()[judge_of_ended_].early = 1;
+  // Nothing it says lets a request pass, also not to who began with another one.
+  ls_judge& ended = kernel_->judges()[judge_of_ended_];
+  ended = {};
+  ended.host_class = ended.pool = LS_RETURNS;
+  ended.early = 1;
   ring_->buffer = ring_buffer__new(fd(), on_sample, this, nullptr);
 }
 

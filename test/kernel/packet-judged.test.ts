@@ -105,6 +105,19 @@ describe.each(PLACEMENTS)("a client that is new, between %s hosts", (placement) 
   });
 });
 
+describe("a client that takes less than a segment of the backend", () => {
+  it("is copied to, as the backend would wait 200 ms with each part of one", async () => {
+    const run = await PacketRun.start("local", 4, { plain: true });
+    // It shows the backend's connection a larger window.
+    await run.expectAnswered(gets(3));
+    const targets = [1, 2, 3].map((seed) => ({ down: 100_000, seed }));
+    await run.expectAnswered(targets, { rcvbuf: 8_192 });
+    const counters = await run.proxy.quietCounters();
+    expect([counters.fallbacks, counters.impossible]).toEqual([{ window: 2 }, []]);
+    await run.expectBackends(6, 0);
+  });
+});
+
 describe("a request that is lost on its way from user space", () => {
   it.each([
     ["the request", "right:data:4:1"],

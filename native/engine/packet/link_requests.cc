@@ -11,6 +11,8 @@ namespace longsplice::packet {
 namespace {
 // What gets lost so often may never arrive that way: the path may have become narrower, which the stack finds out.
 constexpr uint32_t kMostSendings = 2;
+// Sent together they cost less; but backends are to have something to do while the rest of a long round is read.
+constexpr size_t kMostHeldBack = 8;
 }  // namespace
 
 std::string_view Links::handed(LinkId id) const {
@@ -39,6 +41,7 @@ void Links::send_past_stack(LinkId id, std::string_view bytes) {
   if (bytes.size() != link.direct) return;
   if (link.sendings++ >= kMostSendings) return take_by_stack(id);
   direct_.push_back({id, record(link.client).phase >> 2, bytes});
+  if (direct_.size() >= kMostHeldBack) flush();
 }
 
 // Its request is still the one that the link was made for, and has no response. A verdict on the next one takes `direct` away

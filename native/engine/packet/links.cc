@@ -203,6 +203,10 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (!park(c) || !park(b)) return "records";
   if (c.out_of_order || b.out_of_order) return "out_of_order";
   if (terms.verdict && (waits_for_bytes(c) || waits_for_bytes(b))) return "out_of_order";
+  // The backend would send nothing until its persist timer runs (RFC 9293, 3.8.6.1), for each piece of a response: a sender
+  // that has seen larger windows sends no parts of segments.
+  const bool narrow = sockets_.record(c.parked.record).window < b.parked.fit.advertised_mss;
+  if (terms.verdict && narrow) return "window";
   id = c.parked.record;
   const size_t index = id - sockets_.first_record();
   if (index >= links_.size()) links_.resize(index + 1);

@@ -238,7 +238,8 @@ void Exchange::await_response() {
 // Nothing is under way. The backend's connection serves others, if it has nothing to say.
 void Exchange::give_client_back(Downstream::After after) {
   record(status_);
-  if (late_from_backend_.empty() && !upstream_->stream().peer_closed()) {
+  const bool closes = upstream_->stream().peer_closed() || worker_.splicer()->standing(link_).backend_closes;
+  if (late_from_backend_.empty() && !closes) {
     upstream_->become_idle(upstream_->idle_limit_ms());
     upstream_ = nullptr;
   }

@@ -87,6 +87,7 @@ class Splicer {
     uint32_t body;        // bytes of the response's body so far
     bool pipelines;       // the client does not wait for responses
     bool client_has_all;  // ... and has acknowledged all that the backend sent
+    bool backend_closes;  // its FIN has come, and its socket may not have it
   };
 
   struct Terms {

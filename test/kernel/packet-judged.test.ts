@@ -105,6 +105,20 @@ describe.each(PLACEMENTS)("a client that is new, between %s hosts", (placement) 
   });
 });
 
+describe.each(PLACEMENTS)("a backend that goes right behind its response, on %s hosts", (placement) => {
+  // Long enough for it to be here, and too short for FIN to come again. The server waits 50 ms before RST.
+  it.each<[string, Target, number]>([
+    ["FIN", { down: 100, close: true }, 20],
+    ["RST", { down: 100, reset: 100 }, 80],
+  ])("is not sent the next request, which may not be sent twice: %s", async (_name, last, pause) => {
+    const run = await PacketRun.start(placement, 4, { plain: true });
+    const targets = [...gets(3), last, { up: 1_000, down: 100 }, ...gets(2)];
+    for (let i = 0; i < 5; i++) await run.expectAnswered(targets, { pause });
+    expect((await run.proxy.quietCounters()).impossible).toEqual([]);
+    await run.expectBackends(5 * targets.length, 5 * 1_000);
+  });
+});
+
 describe("a client that takes less than a segment of the backend", () => {
   it("is copied to, as the backend would wait 200 ms with each part of one", async () => {
     const run = await PacketRun.start("local", 4, { plain: true });

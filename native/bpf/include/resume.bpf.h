@@ -86,7 +86,11 @@ static __noinline int resume_at(struct __sk_buff* skb, struct packet* p, struct 
   // The packet acknowledges all that the other end has sent, and the other end everything before the packet.
   const int quiet =
       !after(p->seq, sent) && acked == sent + r->delta_seq && p->ack == answered + peer->delta_seq;
-  if (unseen || !quiet || ((r->ends | peer->ends) & (LS_FIN | LS_RESET))) {
+  // Where the client has all that a backend had to say, it goes on without it.
+  const int alone = (r->flags & (LS_JUDGED | LS_CLIENT)) == (LS_JUDGED | LS_CLIENT) &&
+                    (peer->ends & (LS_FIN | LS_RESET | LS_HELD)) == (LS_RESET | LS_HELD);
+  const __u32 ends = alone ? r->ends : r->ends | peer->ends;
+  if (unseen || !quiet || (ends & (LS_FIN | LS_RESET))) {
     // A backend that answers before it has the whole request is to be heard: the client has to pause.
     if (r == backend && (client->flags & LS_BUDGET) && before(client->seq_next, client->budget_end))
       client->budget_end = client->seq_next;

@@ -146,7 +146,8 @@ static __always_inline int judge_new(struct __sk_buff* skb, const struct packet*
   j->fields = 0;
   keep_head(r->judge, length);
   const __u32 fields = is_plain(r->judge, length, known);
-  if (fields == 0 || !leads_here(r->judge)) return can_be_handed(j, length) ? LS_HAND : LS_TO_USER;
+  const int alive = !(backend->ends & (LS_CLOSES | LS_RESET));
+  if (!alive || fields == 0 || !leads_here(r->judge)) return can_be_handed(j, length) ? LS_HAND : LS_TO_USER;
   j->fields = fields;
   j->direct = 0;
   j->request_begin = p->seq;
@@ -261,6 +262,9 @@ static __noinline int judge_head(struct __sk_buff* skb, const struct packet* p, 
 static __noinline int judge_response(struct __sk_buff* skb, struct packet* p, struct ls_record* r) {
   const struct ls_judge* j = judge_of(r);
   if (!j) return LS_REFUSE;
+  // It comes again when it is too late for the next request.
+  if ((p->flags & LS_TCP_FIN) && !after(p->seq, r->seq_next) && after(packet_end(p), r->seq_next))
+    __sync_fetch_and_or(&r->ends, LS_CLOSES);
   const __u32 end = p->seq + p->payload;
   switch (*(const volatile __u32*)&j->state) {
     case LS_IDLE:

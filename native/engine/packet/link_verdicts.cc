@@ -73,6 +73,7 @@ Splicer::Standing Links::standing(LinkId id) const {
   standing.pipelines = (load(record(link.client).ends) & LS_PIPELINES) != 0;
   const ls_record& b = record(link.backend);
   standing.client_has_all = load(record(link.client).ack_seen) == reached(id, b) + b.delta_seq;
+  standing.backend_closes = (load(b.ends) & LS_CLOSES) != 0;
   standing.exchange = exchange_on(id);
   if (standing.exchange == Standing::Exchange::none) return standing;
   const size_t length = std::min<size_t>(j.request_end - j.request_begin, LS_HEAD_MAX);

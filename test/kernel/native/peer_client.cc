@@ -12,6 +12,7 @@
 //                     half: FIN behind the last request; reset: RST after the last response
 //   --reset-received N, --reset-sent N           RST after so many bytes of a body
 //   --pipeline 1      does not wait for responses before it sends requests
+//   --pause MS        between a response and the next request
 //   --hold MS         keeps the connection idle that long before it ends it
 //   --connections N   that many at once, each one as above
 //   --isn N           initial sequence number
@@ -47,6 +48,7 @@ struct Order {
   Pace read;
   Pace write;
   unsigned split_ms = 0;
+  unsigned pause_ms = 0;
   unsigned hold_ms = 0;
   std::string end = "client";
   std::optional<uint64_t> reset_received;
@@ -75,6 +77,8 @@ struct Order {
   void take_number(std::string_view name, uint64_t number) {
     if (name == "--split")
       split_ms = static_cast<unsigned>(number);
+    else if (name == "--pause")
+      pause_ms = static_cast<unsigned>(number);
     else if (name == "--hold")
       hold_ms = static_cast<unsigned>(number);
     else if (name == "--reset-received")
@@ -157,6 +161,7 @@ class Session {
   void write_requests() {
     for (size_t i = 0; i < exchanges_.size(); i++) {
       if (!order_.pipeline && !wait_for_responses(i)) return;
+      if (order_.pause_ms != 0) usleep(order_.pause_ms * 1000);
       if (!write_request(order_.targets[i], exchanges_[i])) return;
     }
     if (order_.end == "half") stream_.finish();

@@ -347,6 +347,26 @@ void first_request(Rig& rig, Report& report) {
   expect_told(rig, report, 200, 5, kAsk);
 }
 
+// Right behind its response, which the client has yet to acknowledge.
+void gone(Rig& rig, Report& report) {
+  for (const bool fin : {true, false}) {
+    report.where = fin ? "FIN: " : "RST: ";
+    Judged link(rig, report);
+    link.ask(kAsk);
+    link.answer();
+    link.arrive(link.backend, with(link.response(""), fin ? kFin : kRst));
+    const std::string counts = fin ? "spliced 1, not_quiet 1, unread_responses 1" : "resuming 1, resets 1";
+    report.equal("counts", rig.counted(), counts);
+    const uint32_t ends = fin ? LS_CLOSES : LS_RESET | LS_OVER | LS_HELD;
+    report.equal("ends", link.backend.ends, ends);
+    if (!fin) expect_event(rig, report, LS_EVENT_RESET);
+    const Segment acknowledgement = link.request("");
+    link.expect_spliced(link.client, acknowledgement, spliced(acknowledgement, link.client, link.backend));
+    // It would pass to who answers.
+    link.expect_returns(link.request(kAsk));
+  }
+}
+
 void full_ring(Rig& rig, Report& report) {
   VerdictTable table = plain_table();
   table.detail = VerdictTable::Detail::head;
@@ -380,6 +400,7 @@ std::vector<Case> response_cases() {
       {"verdicts", "end the link at a response that is too long", too_long},
       {"verdicts", "know what FIN means at which time", fin},
       {"verdicts", "know who is to hear of RST", rst},
+      {"verdicts", "return at the next request when the backend has gone", gone},
       {"verdicts", "return when nobody asked", unasked},
       {"verdicts", "tell as much as they are to", details},
       {"verdicts", "tell of the first request", first_request},

@@ -178,12 +178,19 @@ describe("two proxies on one host", () => {
     expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
     // Only one of them splices: on lo, where they meet, there is one order for both.
     const first = await front.quietCounters();
-    expect([first.links(), Object.keys(first.fallbacks)]).toEqual([0, ["chained"]]);
+    const reasons = Object.keys(first.fallbacks);
+    // On a busy machine all of a body may have come before it could be linked.
+    expect([first.links(), reasons]).toEqual([
+      0,
+      forward === "exchange" && reasons.length === 0 ? [] : ["chained"],
+    ]);
     // It keeps its connection to the other one.
     await front.stop();
     const second = await run.proxy.quietCounters();
     expect(second.links()).toBeGreaterThan(0);
-    expect([second.fallbacks, second.impossible]).toEqual([{}, []]);
+    // Two processors may hand over what a backend sends in another order, before there is a record for the socket.
+    const { out_of_order: _, ...others } = second.fallbacks;
+    expect([others, second.impossible]).toEqual([{}, []]);
     await run.expectBackends(8, 16 * MB);
   });
 });

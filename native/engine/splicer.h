@@ -163,7 +163,7 @@ class Splicer {
   // socket need not have it, either: what is about to be sent goes to `send_past_stack`. The client repeats it should it get
   // lost, as it does with what passes.
   virtual bool direct(LinkId id) const = 0;
-  // Sent at the end of the round. The bytes stay where they are until then, or until the link is left or has a response.
+  // Sent by the end of the round. The bytes stay where they are until then, or until the link is left or has a response.
   virtual void send_past_stack(LinkId id, std::string_view bytes) = 0;
   // What a client sent when its link returned; neither socket has it. Until another link is made.
   virtual std::string_view handed(LinkId id) const = 0;

@@ -34,8 +34,8 @@ enum ls_ends {
   LS_SPENT = 8,       // all bytes of the budget were acknowledged, and the event was sent
   LS_HELD = 16,       // the RST did not go on: the other end would not believe it, or is not to hear of it
   LS_PIPELINES = 32,  // the client did not wait for a response before it sent its next request
-  LS_CLOSES = 128,    // on the backend's record: it sent FIN behind a response, which has to come again
   LS_OWES = 64,  // an acknowledgement of what went past, to be sent with the next segment to the remote end
+  LS_CLOSES = 128,  // on the backend's record: it sent FIN behind a response, which has to come again
 };
 
 // Finds the record of a socket. IPv4 addresses are mapped (::ffff:a.b.c.d), so that there is one table.

@@ -151,7 +151,7 @@ class Links final : public Splicer {
   ParkedSockets sockets_;
   std::unique_ptr<Ring> ring_;
   Segments segments_;
-  std::vector<Direct> direct_;        // to be sent at the end of the round
+  std::vector<Direct> direct_;        // to be sent by the end of the round
   std::vector<uint32_t> owing_;       // backends' records
   std::vector<Link> links_;           // by client record, counted from the worker's first
   std::deque<uint32_t> free_judges_;  // in the order in which they were given back

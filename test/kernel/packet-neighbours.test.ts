@@ -174,16 +174,19 @@ describe("two proxies on one host", () => {
     });
     const targets = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? { down: 4 * MB } : { up: 4 * MB }));
     const tunnel = forward === "connection" ? 1 : 0;
-    const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets, { tunnel });
-    expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
-    // Only one of them splices: on lo, where they meet, there is one order for both.
-    const first = await front.quietCounters();
-    const reasons = Object.keys(first.fallbacks);
+    let rounds = 0;
+    let first = await front.quietCounters();
     // On a busy machine all of a body may have come before it could be linked.
-    expect([first.links(), reasons]).toEqual([
-      0,
-      forward === "exchange" && reasons.length === 0 ? [] : ["chained"],
-    ]);
+    while (Object.keys(first.fallbacks).length === 0 && rounds < 6) {
+      const [client] = await runClient(run.topology.client, [run.topology.target, 8_081], targets, {
+        tunnel,
+      });
+      expect(client).toMatchObject({ responses: 8, received: 16 * MB, wrongAt: -1, end: "fin" });
+      first = await front.quietCounters();
+      rounds++;
+    }
+    // Only one of them splices: on lo, where they meet, there is one order for both.
+    expect([first.links(), Object.keys(first.fallbacks)]).toEqual([0, ["chained"]]);
     // It keeps its connection to the other one.
     await front.stop();
     const second = await run.proxy.quietCounters();
@@ -191,7 +194,7 @@ describe("two proxies on one host", () => {
     // Two processors may hand over what a backend sends in another order, before there is a record for the socket.
     const { out_of_order: _, ...others } = second.fallbacks;
     expect([others, second.impossible]).toEqual([{}, []]);
-    await run.expectBackends(8, 16 * MB);
+    await run.expectBackends(rounds * 8, rounds * 16 * MB);
   });
 });
 

@@ -122,6 +122,7 @@ class Exchange : private Splicer::Owner {
   void account_body_link(const Splicer::Totals& totals);
   void account_link();
   void leave_link();
+  bool undo_tunnel_link();
   void cut_link();
   void link_ended(Splicer::End end) override;
   void budget_spent() override;

@@ -175,6 +175,7 @@ bool Exchange::step_linked() {
     worker_.splicer()->pause_client(link_);
   }
   if (well) return false;
+  if (!body && undo_tunnel_link()) return true;
   worker_.stats().links_cut++;
   cut_link();
   return true;
@@ -220,6 +221,15 @@ bool Exchange::go_on_after_link() {
   response_body_.feed(late_from_backend_.view(), client_.stream(), used);
   upstream_->input().append(late_from_backend_.view().substr(used));
   late_from_backend_.release();
+  return true;
+}
+
+// A FIN that was on its way to its stack when the link was made. True: the tunnel is copied.
+bool Exchange::undo_tunnel_link() {
+  if (!worker_.splicer()->undo(link_)) return false;
+  leave_link();
+  link_refused_ = true;
+  count_fallback("half_closed");
   return true;
 }
 

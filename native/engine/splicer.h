@@ -183,6 +183,9 @@ class Splicer {
   virtual void cut(LinkId id) = 0;
   // Both sockets go on as any others, if nothing is under way or traffic has returned already. False: not now.
   virtual bool take_back(LinkId id) = 0;
+  // Likewise, if neither end has sent anything past this process; what its stack has besides does not matter then, also if
+  // that is a FIN, which came while the link was made.
+  virtual bool undo(LinkId id) = 0;
   // What the client sends from here on returns: so that nothing will be under way soon.
   virtual void pause_client(LinkId id) = 0;
 

@@ -157,6 +157,16 @@ describe("a spliced connection", () => {
     await run.expectBackends(5, 0);
   });
 
+  it("or another one serves clients that close behind the head of their tunnel", async () => {
+    const run = await PacketRun.start("local", 4);
+    for (let i = 0; i < 10; i++) {
+      const clients = await run.fetchAll([], { end: "half", connections: 300 });
+      expect(new Set(clients.map(({ end }) => end))).toEqual(new Set(["fin"]));
+    }
+    await eventually("what the backend saw", () => run.servers[0]!.reports.length === 3_000);
+    expect(run.servers[0]!.reports.filter(({ end }) => end !== "fin")).toEqual([]);
+  });
+
   it("carries both bodies at once when the server answers early", async () => {
     const run = await PacketRun.start("routed", 4);
     await run.expectWhole([

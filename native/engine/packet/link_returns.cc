@@ -72,6 +72,17 @@ bool Links::take_back(LinkId id) {
   return true;
 }
 
+// The numbers are what they were.
+bool Links::undo(LinkId id) {
+  ls_record& c = record(at(id).client);
+  ls_record& b = record(at(id).backend);
+  if (!hold(c, b)) return false;
+  const bool passed = (c.bytes | b.bytes) != 0 || ((c.ends | b.ends) & (LS_FIN | LS_RESET)) != 0;
+  let_go(c, b, passed ? LS_LINKED : LS_LOCAL);
+  if (!passed) leave_link(at(id));
+  return !passed;
+}
+
 // Bytes that a stack received while its link was made stay with user space: the link begins behind them.
 void Links::begin_later(Half& half, const Half& other, uint32_t bytes) {
   ls_record& r = record(half);

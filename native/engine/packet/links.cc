@@ -229,19 +229,9 @@ const char* Links::join(const Socket& client, const Socket& backend, const Terms
   if (terms.verdict) narrow_window(link);
   active_++;
   const bool tunnel = !terms.verdict && !terms.client_budget && !terms.backend_budget;
-  return tunnel && closed_meanwhile(link) ? "half_closed" : nullptr;
-}
-
-// The stack has a FIN that came while the numbers were read, and nobody would tell the other end. As long as nothing has passed
-// the numbers are what they were.
-bool Links::closed_meanwhile(Link& link) {
-  ls_record& c = record(link.client);
-  ls_record& b = record(link.backend);
-  if ((is_open(link.client.fd) && is_open(link.backend.fd)) || !hold(c, b)) return false;
-  const bool passed = c.packets + b.packets != 0;
-  let_go(c, b, passed ? LS_LINKED : LS_LOCAL);
-  if (!passed) leave_link(link);
-  return !passed;
+  // The stack has a FIN that came while the numbers were read, and nobody would tell the other end.
+  const bool open = !tunnel || (is_open(link.client.fd) && is_open(link.backend.fd));
+  return !open && undo(id) ? "half_closed" : nullptr;
 }
 
 // Before the bytes are sent: an acknowledgement of them must not find the old number.

@@ -61,6 +61,7 @@ class Links final : public Splicer {
   bool release(LinkId id) override;
   void cut(LinkId id) override;
   bool take_back(LinkId id) override;
+  bool undo(LinkId id) override;
   void pause_client(LinkId id) override;
   bool resumed(LinkId id) const override;
   bool quiet(LinkId id) const override;
@@ -123,7 +124,6 @@ class Links final : public Splicer {
   bool waits_for_bytes(const Candidate& candidate) const;
   Half half_of(const Candidate& candidate, std::optional<uint32_t> budget) const;
   bool passes_stacks(const Candidate& client, const Candidate& backend, const Terms& terms) const;
-  bool closed_meanwhile(Link& link);
   void narrow_window(const Link& link);
   bool is_direct(const Link& link) const;
   void take_by_stack(LinkId id);

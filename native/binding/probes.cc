@@ -144,6 +144,13 @@ Napi::Object load_layout(Napi::Env env) {
   put("requests", LoadField::requests);
   put("connections", LoadField::connections);
   put("health", LoadField::health);
+  put("cpu", LoadField::cpu);
+  put("memory", LoadField::memory);
+  put("io", LoadField::io);
+  put("tcpConnections", LoadField::tcp_connections);
+  put("activeSockets", LoadField::active_sockets);
+  put("queue", LoadField::queue);
+  put("utilization", LoadField::utilization);
   return layout;
 }
 

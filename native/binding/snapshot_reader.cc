@@ -54,6 +54,9 @@ Pool read_pool(JsReader& reader, const Napi::Object& from) {
   pool.name = reader.text(from, "name");
   pool.policy = reader.number(from, "policy");
   pool.needed_headers = reader.texts(from, "neededHeaders");
+  if (!from.Get("neededResponseHeaders").IsNull()) {
+    pool.needed_response_headers = reader.texts(from, "neededResponseHeaders");
+  }
   pool.wants_done = reader.boolean(from, "wantsDone");
   const std::string choice = reader.text(from, "choosesBy");
   pool.choice = choice == "load"     ? Pool::Choice::by_load

@@ -32,6 +32,28 @@ Napi::Object counts_to_js(Napi::Env env, const std::map<std::string_view, uint64
   return object;
 }
 
+// Heads are bytes; Latin-1 keeps each of them.
+Napi::Value text(Napi::Env env, std::string_view bytes) {
+  napi_value value = nullptr;
+  napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
+  return {env, value};
+}
+
+// What was asked and answered, for those who want to know.
+Napi::Value about(Napi::Env env, const ExchangeReport& report) {
+  if (!report.pool.needed_response_headers) return env.Null();
+  Napi::Array headers = Napi::Array::New(env, report.headers.size());
+  for (uint32_t i = 0; i < report.headers.size(); i++) {
+    headers[i] = report.headers[i] ? text(env, *report.headers[i]) : env.Undefined();
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object["method"] = text(env, report.method);
+  object["target"] = text(env, report.target);
+  object["host"] = text(env, report.host);
+  object["headers"] = headers;
+  return object;
+}
+
 std::unique_ptr<Engine> make_engine(const Napi::Object& options) {
   auto copy = std::make_unique<CopyEngine>();
   const auto size = [&options](const char* key) {
@@ -53,6 +75,7 @@ Napi::Function WorkerBinding::define(Napi::Env env) {
                          InstanceMethod<&WorkerBinding::drain>("drain"),
                          InstanceMethod<&WorkerBinding::close>("close"),
                          InstanceMethod<&WorkerBinding::decided>("decided"),
+                         InstanceMethod<&WorkerBinding::add_response_field>("addResponseField"),
                          InstanceMethod<&WorkerBinding::stats>("stats"),
                      });
 }
@@ -96,7 +119,12 @@ WorkerBinding::WorkerBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   candidates_capacity_ = candidates.ElementLength();
   bool lossless = false;
   const uint64_t seed = options.Get("idSeed").As<Napi::BigInt>().Uint64Value(&lossless);
-  const LoadTable table(load.Data(), static_cast<uint32_t>(load.ElementLength() / kLoadRowFields));
+  const auto rows = static_cast<uint32_t>(load.ElementLength() / kLoadRowFields);
+  if (rows < 2) {
+    Napi::RangeError::New(env, "Worker: load has no rows").ThrowAsJavaScriptException();
+    return;
+  }
+  const LoadTable table(load.Data(), rows - 1);
   std::unique_ptr<Splicer> splicer;
   if (options.Get("engine").ToString().Utf8Value() == "packet") {
     splicer = packet_splicer(options.Get("worker").ToNumber().Uint32Value());
@@ -221,6 +249,14 @@ Napi::Value WorkerBinding::decided(const Napi::CallbackInfo& info) {
   return Env().Undefined();
 }
 
+Napi::Value WorkerBinding::add_response_field(const Napi::CallbackInfo& info) {
+  if (!worker_) return Env().Undefined();
+  const std::u16string line = info[1].As<Napi::String>().Utf16Value();
+  const std::string bytes(line.begin(), line.end());
+  worker_->add_response_field(info[0].As<Napi::Number>().Uint32Value(), bytes);
+  return Env().Undefined();
+}
+
 Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   if (!require_open()) return {};
   const Napi::Env env = Env();
@@ -325,7 +361,7 @@ void WorkerBinding::exchange_done(const ExchangeReport& report) {
                  Napi::Number::New(env, report.status), Napi::Boolean::New(env, report.ok),
                  Napi::Number::New(env, static_cast<double>(report.head_micros)),
                  Napi::Number::New(env, static_cast<double>(report.total_micros)),
-                 Napi::Number::New(env, static_cast<double>(report.bytes))});
+                 Napi::Number::New(env, static_cast<double>(report.bytes)), about(env, report)});
   if (env.IsExceptionPending()) {
     log(LogLevel::error, "reporting an exchange failed: " + env.GetAndClearPendingException().Message());
   }

@@ -247,6 +247,8 @@ void Downstream::decided(int32_t slot) {
   drive();
 }
 
+void Downstream::add_response_field(std::string_view line) { exchange_->add_response_field(line); }
+
 bool Downstream::try_from_queue() {
   const bool placed = exchange_->try_from_queue();
   drive();

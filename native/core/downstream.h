@@ -37,6 +37,7 @@ class Downstream final : public Pollable, public Timer {
   void leave_lost_backend();
 
   void decided(int32_t slot);
+  void add_response_field(std::string_view line);
   // The head of the queue asks for a place again; false when there still is none.
   bool try_from_queue();
 

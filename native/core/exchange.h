@@ -38,6 +38,8 @@ class Exchange : private Splicer::Owner {
 
   // exchange_select.cc
   void decided(int32_t slot);
+  // To the response that is to come, as the policies want it.
+  void add_response_field(std::string_view line) { policy_fields_.append(line).append("\r\n"); }
   bool try_from_queue();
   bool step_connecting();
 
@@ -101,6 +103,7 @@ class Exchange : private Splicer::Owner {
   // False when the body is malformed from the start.
   bool start_response(const FieldSummary& fields, std::string_view rest, size_t& used);
   void write_response_head(Buffer& out, const FieldSummary& fields, BodyFraming framing);
+  void keep_told_headers();
   bool client_keeps_open() const;
   void account_bytes();
   void note_progress();
@@ -219,6 +222,7 @@ class Exchange : private Splicer::Owner {
   const Pool* pool_ = nullptr;
   const Backend* backend_ = nullptr;
   std::vector<uint32_t> tried_;
+  std::string policy_fields_;  // lines for the head of the response
   uint64_t head_done_ns_ = 0;
   uint32_t route_ = UINT32_MAX;
   uint32_t attempts_ = 0;
@@ -231,6 +235,7 @@ class Exchange : private Splicer::Owner {
   // The response.
   Upstream* upstream_ = nullptr;
   MessageHead response_;
+  std::vector<std::optional<std::string>> told_headers_;  // to the policies
   BodyPump response_body_;
   uint64_t sent_ns_ = 0;  // or when the backend was chosen, which is next to nothing before that
   uint64_t response_head_ns_ = 0;

@@ -299,6 +299,10 @@ void Exchange::report(const Outcome& outcome) {
         .head_micros = outcome.head_us,
         .total_micros = (outcome.ended_ns - outcome.decided_ns) / 1000,
         .bytes = outcome.bytes,
+        .method = outcome.method,
+        .target = outcome.target,
+        .host = host_,
+        .headers = told_headers_,
     });
   }
   if (snapshot_->access_log == AccessLogFormat::off) return;

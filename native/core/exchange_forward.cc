@@ -258,6 +258,7 @@ bool Exchange::start_response(const FieldSummary& fields, std::string_view rest,
   const uint16_t status = response_.status;
   response_head_ns_ = monotonic_ns();
   worker_.load().observe_head_time(backend_->slot, (response_head_ns_ - sent_ns_) / 1000);
+  if (pool_->needed_response_headers) keep_told_headers();
   tunnel_ = status == 101;
   const BodyFraming framing = response_framing(fields, status, method() == "HEAD");
   // A body that ends with the backend's connection is sent in chunks, so that the client can tell whole from cut.
@@ -297,6 +298,16 @@ bool Exchange::start_response(const FieldSummary& fields, std::string_view rest,
   return fed != BodyPump::Status::malformed;
 }
 
+// The head is gone when the exchange is over.
+void Exchange::keep_told_headers() {
+  told_headers_.clear();
+  for (const std::string& name : *pool_->needed_response_headers) {
+    const HeaderField* field = response_.find(name);
+    told_headers_.push_back(field == nullptr ? std::nullopt
+                                             : std::optional<std::string>(response_.value(*field)));
+  }
+}
+
 bool Exchange::client_keeps_open() const {
   if (response_ends_by_close_ || tunnel_) return false;
   // An answer before the request has ended leaves the rest of the request unread.
@@ -309,6 +320,7 @@ void Exchange::write_response_head(Buffer& out, const FieldSummary& fields, Body
   const bool keep_length = response_.status != 101 && response_.status != 204;
   append_fields(out, response_, fields, edits, keep_length);
   if (!edits.set.empty()) append_edits(out, edits, template_values());
+  out.append(policy_fields_);
   if (tunnel_) {
     append_field(out, "connection", "upgrade");
     if (!fields.upgrade.empty()) append_field(out, "upgrade", fields.upgrade);

@@ -34,6 +34,8 @@ void Exchange::choose() {
   if (count == 0) return wait_for_place();
   const uint32_t token = worker_.next_token();
   const std::string_view path = target_.substr(0, target_.find('?'));
+  policy_fields_.clear();
+  worker_.begin_decision(token, *this);
   const int32_t slot = worker_.host().select({
       .pool = *pool_,
       .head = request_,
@@ -46,6 +48,7 @@ void Exchange::choose() {
       .token = token,
       .candidates = {slots.data(), count},
   });
+  worker_.end_decision();
   if (slot == Host::kPending) {
     token_ = token;
     worker_.await_decision(token, client_);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "message_head.h"
@@ -32,6 +34,11 @@ struct ExchangeReport {
   uint64_t head_micros;
   uint64_t total_micros;
   uint64_t bytes;
+  std::string_view method;
+  std::string_view target;
+  std::string_view host;
+  // Of the pool's `needed_response_headers`.
+  std::span<const std::optional<std::string>> headers;
 };
 
 enum class LogLevel : uint8_t { warn, error };

@@ -17,6 +17,14 @@ enum class LoadField : uint32_t {
   requests,         // wraps
   connections,      // open upstream connections
   health,
+  // What backends report, plus 1; 0: not known.
+  cpu,
+  memory,
+  io,
+  tcp_connections,
+  active_sockets,
+  queue,
+  utilization,
 };
 
 inline constexpr uint32_t kLoadRowFields = 16;
@@ -27,6 +35,7 @@ class LoadTable {
   static constexpr int32_t kUnhealthy = 2;
 
   LoadTable() = default;
+  // One row more than there are slots.
   LoadTable(int32_t* rows, uint32_t slots) : rows_(rows), slots_(slots) {}
 
   uint32_t slots() const { return slots_; }
@@ -45,6 +54,11 @@ class LoadTable {
     return false;
   }
   void release(uint32_t slot) { add(slot, LoadField::active, -1); }
+
+  // Another number when policies want to be asked again about targets that they have placed.
+  int32_t placement() const {
+    return std::atomic_ref<int32_t>(rows_[slots_ * kLoadRowFields]).load(std::memory_order_relaxed);
+  }
 
   bool has_room(uint32_t slot) const {
     const int32_t limit = get(slot, LoadField::max_connections);

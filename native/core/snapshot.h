@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct Pool {
   uint32_t policy;  // which policy chain on the JavaScript side
   std::vector<Backend> backends;
   std::vector<std::string> needed_headers;  // lowercase; only these reach the policies
+  // Likewise of responses; without a value nobody wants to know what is asked and answered.
+  std::optional<std::vector<std::string>> needed_response_headers;
   bool wants_done = false;
   // What the policies look at: a connection that stays with its backend must not make another choice than they would.
   enum class Choice : uint8_t { by_load, by_target, by_request };

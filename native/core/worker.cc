@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "downstream.h"
+#include "exchange.h"
 #include "socket_count.h"
 #include "upstream.h"
 
@@ -80,9 +81,10 @@ void Worker::notice_backend_states() {
   for (Downstream* connection : all) connection->leave_lost_backend();
 }
 
-// A number that is another one when a backend may be chosen that might not before, or the other way round.
+// A number that is another one when a backend may be chosen that might not before, or the other way round, or when a policy
+// thinks otherwise of what it has placed.
 uint64_t Worker::backend_states() const {
-  uint64_t states = 0;
+  auto states = static_cast<uint64_t>(load_.placement());
   for (const Pool& pool : snapshot_->pools) {
     for (const Backend& backend : pool.backends) {
       const auto eligible = static_cast<uint64_t>(load_.get(backend.slot, LoadField::eligible));
@@ -242,6 +244,12 @@ void Worker::decided(uint32_t token, int32_t slot) {
   deciding_.erase(found);
   connection->decided(slot);
   poller_.wake();
+}
+
+void Worker::add_response_field(uint32_t token, std::string_view line) {
+  if (chosen_for_ != nullptr && chosen_token_ == token) return chosen_for_->add_response_field(line);
+  const auto found = deciding_.find(token);
+  if (found != deciding_.end()) found->second->add_response_field(line);
 }
 
 void Worker::add_connection(Downstream& connection) {

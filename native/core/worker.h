@@ -29,6 +29,7 @@
 namespace longsplice {
 
 class Downstream;
+class Exchange;
 
 class Worker {
  public:
@@ -49,6 +50,8 @@ class Worker {
   void close();
   // The answer to a `Host::select` that was pending: a slot, or Host::kNone.
   void decided(uint32_t token, int32_t slot);
+  // A field line for the response to the request that this decision is about.
+  void add_response_field(uint32_t token, std::string_view line);
 
   Poller& poller() { return poller_; }
   Host& host() { return host_; }
@@ -86,6 +89,12 @@ class Worker {
   bool may_accept() const;
 
   uint32_t next_token() { return ++next_token_; }
+  // The policies are asked for this one right now; `add_response_field` may follow until they have answered.
+  void begin_decision(uint32_t token, Exchange& exchange) {
+    chosen_for_ = &exchange;
+    chosen_token_ = token;
+  }
+  void end_decision() { chosen_for_ = nullptr; }
   void await_decision(uint32_t token, Downstream& connection) { deciding_[token] = &connection; }
   void forget_decision(uint32_t token) { deciding_.erase(token); }
 
@@ -138,6 +147,8 @@ class Worker {
   IdleSet idle_set_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_set<Downstream*> connections_;
+  Exchange* chosen_for_ = nullptr;
+  uint32_t chosen_token_ = 0;
   std::unordered_map<uint32_t, Downstream*> deciding_;
   std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;

@@ -59,7 +59,12 @@ std::shared_ptr<Snapshot> make_snapshot(const SocketAddress& backend) {
   snapshot->route_pools = {0, 0};
   snapshot->route_ids = {0, 1};
   snapshot->route_labels = {"/edited/", "*"};
-  Pool pool{.name = "pool", .policy = 0, .backends = {}, .needed_headers = {}, .wants_done = true};
+  Pool pool{.name = "pool",
+            .policy = 0,
+            .backends = {},
+            .needed_headers = {},
+            .needed_response_headers = {},
+            .wants_done = true};
   for (uint32_t slot = 0; slot < kBackends; slot++) pool.backends.push_back({slot, slot, backend, "backend"});
   snapshot->pools.push_back(std::move(pool));
   constexpr uint32_t kNever = 600'000;
@@ -121,7 +126,7 @@ class World {
   }
 
   FirstCandidate host_;
-  std::array<int32_t, kBackends * kLoadRowFields> load_{};
+  std::array<int32_t, (kBackends + 1) * kLoadRowFields> load_{};
   SocketAddress front_;
   Fd backends_;
   std::unique_ptr<Worker> worker_;

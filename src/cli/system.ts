@@ -51,7 +51,8 @@ export async function loadPolicies(files: readonly string[]): Promise<KnownPolic
   const registry = new PolicyRegistry(builtinPolicies, await loadPlugins(files, reserved));
   return {
     names: registry.names,
-    choiceOf: (chain) => registry.choiceOf(chain),
+    traitsOf: (chain) => registry.traitsOf(chain),
+    sharedBytes: (name, options) => registry.sharedBytes(name, options),
     check: (name, options) => {
       const module = registry.get(name);
       const issues = module === undefined ? [] : (validateOptions(module, options).issues ?? []);

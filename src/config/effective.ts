@@ -48,8 +48,12 @@ function effectivePool(
   return {
     ...pool,
     name,
-    choosesBy: policies.choiceOf(pool.policy.map((entry) => entry.name)),
-    policy: pool.policy.map((entry) => ({ name: entry.name, options: entry.options })),
+    traits: policies.traitsOf(pool.policy.map((entry) => entry.name)),
+    policy: pool.policy.map(({ name, options }) => ({
+      name,
+      options,
+      sharedBytes: policies.sharedBytes(name, options),
+    })),
     backends: pool.backends.map((backend) => ({
       ...backend,
       address: resolveAddress(backend.address, folder),

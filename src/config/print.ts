@@ -35,9 +35,10 @@ function printRoute({ label: _, ...route }: RouteConfig): object {
   };
 }
 
-function printPool({ name: _, choosesBy: __, ...pool }: PoolConfig): object {
+function printPool({ name: _, traits: __, ...pool }: PoolConfig): object {
   return {
     ...pool,
+    policy: pool.policy.map(({ name, options }) => ({ name, options })),
     backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),
     health: pool.health && {
       ...pool.health,

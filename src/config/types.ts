@@ -1,3 +1,4 @@
+import type { PolicyTraits } from "../policy/registry.js";
 import type { Address, BackendAddress } from "./address.js";
 import type { Interfaces } from "./interfaces.js";
 import type { ConfigFile } from "./schema.js";
@@ -80,9 +81,13 @@ export interface ListenerConfig {
 export interface PoolConfig {
   readonly name: string;
   /** At least one; each narrows the candidates. Options as written, checked by the policy's schema. */
-  readonly policy: readonly { readonly name: string; readonly options: unknown }[];
-  /** What their choice depends on. */
-  readonly choosesBy: "load" | "target" | "request";
+  readonly policy: readonly {
+    readonly name: string;
+    readonly options: unknown;
+    /** Memory that its instances have in common. */
+    readonly sharedBytes: number;
+  }[];
+  readonly traits: PolicyTraits;
   /** At least one, no address twice. */
   readonly backends: readonly BackendConfig[];
   /** Null: no checks. */

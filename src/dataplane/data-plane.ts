@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { validateHeaderName, validateHeaderValue } from "node:http";
 import { HEAD_INDEX_CELLS, HeadView } from "./head-view.js";
 import {
   loadAddon,
@@ -105,6 +106,17 @@ export class DataPlane {
   /** The answer to a `select` that returned `DECISION_PENDING`. */
   decided(token: number, slot: number): void {
     this.worker.decided(token, slot);
+  }
+
+  /**
+   * Adds a field to the response of the request that is being decided, or that waits for a decision, by the token of its head.
+   *
+   * @throws TypeError when the name is not a field name, or the value holds what no field may
+   */
+  addResponseHeader(token: number, name: string, value: string): void {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    this.worker.addResponseField(token, `${name}: ${value}`);
   }
 
   /** Counters since the start. */

@@ -10,6 +10,7 @@ export {
 } from "./listen.js";
 export {
   DECISION_PENDING,
+  type ExchangeText,
   loadAddon,
   type NativeAddress,
   type NativeBackend,

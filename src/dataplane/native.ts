@@ -47,6 +47,8 @@ export interface NativePool {
   readonly name: string;
   readonly policy: number;
   readonly neededHeaders: readonly string[];
+  /** Null: nobody wants to know what is asked and answered. */
+  readonly neededResponseHeaders: readonly string[] | null;
   readonly wantsDone: boolean;
   /** What a choice among its backends depends on. */
   readonly choosesBy: "load" | "target" | "request";
@@ -135,9 +137,17 @@ export interface NativeStats {
 /** Who moves the bytes of a worker. */
 export type WorkerEngine = "copy" | "pipe" | "sockmap" | "packet";
 
+/** What was asked and answered: the values of the pool's `neededResponseHeaders` in their order, undefined where there was none. */
+export interface ExchangeText {
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  readonly headers: readonly (string | undefined)[];
+}
+
 /** What the native worker calls, and the memory that it shares with the caller. */
 export interface NativeWorkerOptions {
-  /** The load table, on shared memory. */
+  /** The load table, on shared memory; one row more than there are slots. */
   readonly load: Int32Array;
   readonly headBytes: Uint8Array;
   readonly headIndex: Int32Array;
@@ -164,6 +174,8 @@ export interface NativeWorkerOptions {
     headMicros: number,
     totalMicros: number,
     bytes: number,
+    /** Null unless the pool has `neededResponseHeaders`. */
+    about: ExchangeText | null,
   ) => void;
   /** The memory is the receiver's, which may transfer it. */
   readonly onAccessLog: (lines: Uint8Array<ArrayBuffer>) => void;
@@ -183,6 +195,8 @@ export interface NativeWorker {
   close(): void;
   /** The answer that `onSelect` owed for this token. */
   decided(token: number, slot: number): void;
+  /** Adds a whole field line, without its end, to the response of the request that is being decided. */
+  addResponseField(token: number, line: string): void;
   stats(): NativeStats;
 }
 

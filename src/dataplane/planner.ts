@@ -21,8 +21,10 @@ export interface RouteFacts {
   readonly packetObstacle?: string | undefined;
   /** The route sets request headers. */
   readonly setsRequestHeaders: boolean;
-  /** The route sets or removes response headers. */
+  /** The route or a policy of its pool sets or removes response headers. */
   readonly changesResponses: boolean;
+  /** A policy of its pool learns from responses. */
+  readonly readsResponses?: boolean | undefined;
   /** The route looks at the path by a regular expression, or at headers. */
   readonly matchesBeyondKernel: boolean;
   /** `forwarded:` is configured, so every request is told who sent it. */
@@ -60,6 +62,9 @@ function planMode(facts: RouteFacts): [ForwardMode, string] {
   // Nobody is told of the end of a response that passes before the client's next request, and the place would be held until then.
   if (facts.countsPlaces) return ["exchange", "maxConnections counts requests until they end"];
   if (facts.forward === "request") return ["request", "forward: request is configured"];
+  // Who asks for less gets it: the policies choose by what they know.
+  if (facts.forward === "auto" && facts.readsResponses)
+    return ["exchange", "a policy of its pool learns from responses"];
   const reason = whySeen(facts);
   return reason === undefined ? ["connection", "nothing is cheaper"] : ["request", reason];
 }

@@ -1,4 +1,4 @@
-import { LOAD_ROW_CELLS, LoadCell } from "./load-layout.js";
+import { LOAD_ROW_CELLS, LoadCell, type ReportedFigure } from "./load-layout.js";
 import type { Backend } from "./types.js";
 
 /**
@@ -40,7 +40,10 @@ export class Candidates {
     return this.slots[position + 1] as number;
   }
 
-  /** The configured weight, 0 and up. */
+  /**
+   * The weight in effect, 0 and up: the configured one, less while the backend starts slowly or says itself that it wants less. Only
+   * proportions within a pool mean something.
+   */
   weight(position: number): number {
     return this.cell(position, LoadCell.weight);
   }
@@ -63,6 +66,11 @@ export class Candidates {
   /** Moving average of the time to the response head, microseconds; 0 if nothing was measured yet. */
   latency(position: number): number {
     return this.cell(position, LoadCell.ewmaMicros);
+  }
+
+  /** What the backend reported last of its load; -1 if it does not, or not any more. */
+  reported(position: number, figure: ReportedFigure): number {
+    return this.cell(position, LoadCell[figure]) - 1;
   }
 
   /** Narrows to the candidate at a position. Throws RangeError as `at` does. */

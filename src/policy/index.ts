@@ -4,6 +4,7 @@
  */
 export { z } from "zod";
 export { Candidates } from "./candidates.js";
+export type { ReportedFigure } from "./load-layout.js";
 export {
   type FakeBackend,
   FakeCandidates,
@@ -12,6 +13,7 @@ export {
   fakeContext,
   fakeEnv,
   fakeHead,
+  fakeSummary,
   pick,
   seededRandom,
   spread,

@@ -10,10 +10,16 @@ export const LOAD_ROW_CELLS = 16;
 /** Backends that fit into the table, over all pools. */
 export const LOAD_CAPACITY = 4096;
 
-/** Size of the whole table in bytes. */
-export const LOAD_TABLE_BYTES = LOAD_CAPACITY * LOAD_ROW_CELLS * Int32Array.BYTES_PER_ELEMENT;
+/**
+ * A cell of a row behind the last backend's: grows when a policy wants to be asked again about targets that it has placed. Native
+ * code compares it with what it was.
+ */
+export const PLACEMENT_CELL = LOAD_CAPACITY * LOAD_ROW_CELLS;
 
-/** Cell within a row. Cells without a name are zero and reserved. */
+/** Size of the whole table in bytes. */
+export const LOAD_TABLE_BYTES = (LOAD_CAPACITY + 1) * LOAD_ROW_CELLS * Int32Array.BYTES_PER_ELEMENT;
+
+/** Cell within a row. */
 export const LoadCell = {
   /** Exchanges in flight, all workers. Atomic. */
   active: 0,
@@ -32,7 +38,32 @@ export const LoadCell = {
   connections: 7,
   /** One of `HealthCode`. */
   health: 8,
+  /** What the backend's host or the backend itself reports (`ReportedFigure`), plus 1; 0 = not known, or not any more. */
+  cpu: 9,
+  memory: 10,
+  io: 11,
+  tcpConnections: 12,
+  activeSockets: 13,
+  queue: 14,
+  utilization: 15,
 } as const;
+
+/**
+ * What a backend may report of its load: `cpu`, `memory`, `io` and `utilization` (by its own account) in thousandths of what it
+ * can do, the others as they were counted.
+ */
+export const REPORTED_FIGURES = [
+  "cpu",
+  "memory",
+  "io",
+  "tcpConnections",
+  "activeSockets",
+  "queue",
+  "utilization",
+] as const;
+
+/** Name of a figure that backends report. */
+export type ReportedFigure = (typeof REPORTED_FIGURES)[number];
 
 /** Name of a cell. */
 export type LoadCellName = keyof typeof LoadCell;

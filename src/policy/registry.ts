@@ -6,6 +6,17 @@ import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } 
 export interface PolicySpec {
   readonly name: string;
   readonly options: unknown;
+  /** See `PolicyEnv.shared`. */
+  readonly shared?: SharedArrayBuffer | null;
+}
+
+/** See `PolicyRegistry.traitsOf`. */
+export interface PolicyTraits {
+  readonly choosesBy: ChoiceBasis;
+  /** They learn from responses, so user space has to see the heads of those. */
+  readonly readsResponses: boolean;
+  /** They add header fields to responses. */
+  readonly changesResponses: boolean;
 }
 
 /** The policies that a configuration may name: the built-in ones and the user's. Immutable. */
@@ -41,10 +52,35 @@ export class PolicyRegistry {
     return [...new Set(names.map((name) => name.toLowerCase()))].sort();
   }
 
-  /** What the choice of a pool's policies depends on: the most that one of them looks at. Throws LS_POLICY_UNKNOWN. */
-  choiceOf(names: readonly string[]): ChoiceBasis {
-    const bases = names.map((name) => this.require(name).choosesBy ?? "request");
-    return bases.includes("request") ? "request" : bases.includes("target") ? "target" : "load";
+  /**
+   * The response headers that the policies of a pool want to be told of, as `headersFor`; null if none wants to know of responses
+   * at all. Throws LS_POLICY_UNKNOWN.
+   */
+  responseHeadersFor(specs: readonly PolicySpec[]): string[] | null {
+    const lists = specs.flatMap((spec) => {
+      const { responseHeaders } = this.require(spec.name).needs;
+      return responseHeaders === undefined ? [] : [responseHeaders];
+    });
+    if (lists.length === 0) return null;
+    return [...new Set(lists.flat().map((name) => name.toLowerCase()))].sort();
+  }
+
+  /** What the planner has to know of a pool's policies: the most that one of them asks for. Throws LS_POLICY_UNKNOWN. */
+  traitsOf(names: readonly string[]): PolicyTraits {
+    const modules = names.map((name) => this.require(name));
+    const bases = modules.map((module) => module.choosesBy ?? "request");
+    return {
+      choosesBy: bases.includes("request") ? "request" : bases.includes("target") ? "target" : "load",
+      readsResponses: modules.some((module) => module.needs.responseHeaders !== undefined),
+      changesResponses: modules.some((module) => module.addsResponseHeaders === true),
+    };
+  }
+
+  /** Bytes of `PolicyEnv.shared`; 0 if it asks for none or the options are wrong. Throws LS_POLICY_UNKNOWN. */
+  sharedBytes(name: string, options: unknown): number {
+    const module = this.require(name);
+    const result = validateOptions(module, options);
+    return result.issues === undefined ? (module.sharedBytes?.(result.value) ?? 0) : 0;
   }
 
   /**
@@ -63,7 +99,7 @@ export class PolicyRegistry {
     return new PolicyChain(links, options);
   }
 
-  private createLink({ name, options }: PolicySpec, env: PolicyEnv): ChainLink {
+  private createLink({ name, options, shared = null }: PolicySpec, env: PolicyEnv): ChainLink {
     const module = this.require(name);
     const result = validateOptions(module, options);
     if (result.issues !== undefined) {
@@ -71,7 +107,7 @@ export class PolicyRegistry {
       throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${name}" of pool "${env.pool}": ${detail}`);
     }
     try {
-      const policy = module.create(result.value, env);
+      const policy = module.create(result.value, { ...env, shared });
       if (typeof policy?.select !== "function") throw new TypeError("create() must return { select, ... }");
       return { name, policy };
     } catch (cause) {

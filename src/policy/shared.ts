@@ -15,6 +15,7 @@ export const {
   fakeContext,
   fakeEnv,
   fakeHead,
+  fakeSummary,
   POLICY_API_VERSION,
   pick,
   seededRandom,

@@ -1,6 +1,20 @@
 import { Candidates } from "./candidates.js";
-import { HealthCode, LOAD_ROW_CELLS, LoadCell } from "./load-layout.js";
-import type { Backend, Policy, PolicyEnv, PolicyModule, RequestHead, SelectContext } from "./types.js";
+import {
+  HealthCode,
+  LOAD_ROW_CELLS,
+  LoadCell,
+  REPORTED_FIGURES,
+  type ReportedFigure,
+} from "./load-layout.js";
+import type {
+  Backend,
+  ExchangeSummary,
+  Policy,
+  PolicyEnv,
+  PolicyModule,
+  RequestHead,
+  SelectContext,
+} from "./types.js";
 
 /** A request head in a test; everything has a default. */
 export interface FakeHead {
@@ -21,6 +35,8 @@ export interface FakeBackend {
   readonly active?: number;
   /** Microseconds; default 0, nothing measured. */
   readonly latency?: number;
+  /** What it reports of its load; default nothing. */
+  readonly reported?: Partial<Record<ReportedFigure, number>>;
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -62,8 +78,8 @@ export class FakeCandidates extends Candidates {
     this.table = table;
     this.cells = cells;
     this.backends = backends;
-    for (const { address, weight = 1, active = 0, latency = 0 } of fakes) {
-      this.set(address, { weight, active, latency, eligible: true });
+    for (const { address, weight = 1, active = 0, latency = 0, reported = {} } of fakes) {
+      this.set(address, { weight, active, latency, reported, eligible: true });
     }
     this.reset();
   }
@@ -71,12 +87,16 @@ export class FakeCandidates extends Candidates {
   /** Changes a backend's figures. An ineligible one is missing from the next `reset` on. */
   set(
     address: string,
-    figures: { weight?: number; active?: number; latency?: number; eligible?: boolean },
+    figures: Omit<Partial<FakeBackend>, "address" | "labels"> & { readonly eligible?: boolean },
   ): void {
     const row = this.slotOf(address) * LOAD_ROW_CELLS;
     if (figures.weight !== undefined) this.table[row + LoadCell.weight] = figures.weight;
     if (figures.active !== undefined) this.table[row + LoadCell.active] = figures.active;
     if (figures.latency !== undefined) this.table[row + LoadCell.ewmaMicros] = figures.latency;
+    for (const name of REPORTED_FIGURES) {
+      const value = figures.reported?.[name];
+      if (value !== undefined) this.table[row + LoadCell[name]] = value + 1;
+    }
     if (figures.eligible === undefined) return;
     this.table[row + LoadCell.eligible] = figures.eligible ? 1 : 0;
     this.table[row + LoadCell.health] = figures.eligible ? HealthCode.healthy : HealthCode.unhealthy;
@@ -108,9 +128,36 @@ export function fakeCandidates(backends: readonly FakeBackend[]): FakeCandidates
   return new FakeCandidates(backends);
 }
 
-/** Makes a context: first attempt, at time 0, from 192.0.2.1. */
+/** Makes a context: first attempt, at time 0, from 192.0.2.1. Added response headers are dropped. */
 export function fakeContext(context: Partial<SelectContext> = {}): SelectContext {
-  return { now: 0, clientAddress: "192.0.2.1", attempt: 0, ...context };
+  return { now: 0, clientAddress: "192.0.2.1", attempt: 0, addResponseHeader: () => {}, ...context };
+}
+
+/** The end of an exchange in a test: what matters to it; the rest is a response with status 200 that took no time. */
+export function fakeSummary(
+  backend: Backend,
+  fake: Partial<Omit<ExchangeSummary, "backend" | "responseHeader">> & {
+    /** Names in any case. */
+    readonly responseHeaders?: Readonly<Record<string, string>>;
+  } = {},
+): ExchangeSummary {
+  const { responseHeaders = {}, ...summary } = fake;
+  const headers = new Map(
+    Object.entries(responseHeaders).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  return {
+    backend,
+    status: 200,
+    ok: true,
+    headMicros: 0,
+    totalMicros: 0,
+    bytes: 0,
+    method: "GET",
+    target: "/",
+    host: "example.test",
+    responseHeader: (name) => headers.get(name.toLowerCase()),
+    ...summary,
+  };
 }
 
 /** Makes an environment whose random numbers are the same in every run. Its log goes nowhere. */
@@ -120,8 +167,10 @@ export function fakeEnv(env: Partial<PolicyEnv> = {}): PolicyEnv {
     worker: 0,
     workers: 1,
     backends: [],
+    shared: null,
     random: seededRandom(1),
     log: () => {},
+    reconsider: () => {},
     ...env,
   };
 }

@@ -37,6 +37,13 @@ export interface SelectContext {
   readonly clientAddress: string;
   /** 0 for the first choice, 1 and up when a backend failed and another one is wanted. */
   readonly attempt: number;
+  /**
+   * Adds a field to the response of this exchange; only for policies whose module says `addsResponseHeaders`. What was added for
+   * an attempt that failed is forgotten.
+   *
+   * @throws TypeError when the name is not a field name, or the value holds what no field may
+   */
+  addResponseHeader(name: string, value: string): void;
 }
 
 /** How an exchange ended. */
@@ -52,6 +59,12 @@ export interface ExchangeSummary {
   readonly totalMicros: number;
   /** Body bytes sent to the client. */
   readonly bytes: number;
+  /** As in `RequestHead`; empty unless the pool has a policy that names `needs.responseHeaders`. */
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  /** Value of a response header that the policy named in `needs.responseHeaders` (any case); undefined if there was none. */
+  responseHeader(name: string): string | undefined;
 }
 
 /** One policy at work: one instance per pool and worker, so its state needs no locks. */
@@ -83,10 +96,21 @@ export interface PolicyEnv {
   readonly workers: number;
   /** All backends of the pool, eligible or not. */
   readonly backends: readonly Backend[];
+  /**
+   * Memory that the instances of all workers have in common: as many bytes as the module's `sharedBytes` says, zero at first.
+   * It stays over a reload as long as pool, policy and size do. Null when the module does not ask for it.
+   */
+  readonly shared: SharedArrayBuffer | null;
   /** Uniform in [0, 1). Use it instead of Math.random, so that tests can repeat a sequence. */
   random(): number;
   /** Writes a line to the proxy's log. Not for every request. */
   log(message: string): void;
+  /**
+   * For a policy that chooses by target: where it has sent targets before holds no longer, so that requests which pass in the
+   * kernel come back once, within about a second. Costs every link of the process a return, so not without need; a
+   * call within 250 ms of the last one has no effect.
+   */
+  reconsider(): void;
 }
 
 /** A problem with a policy's options. */
@@ -129,8 +153,15 @@ export interface PolicyModule<O> {
    * `request`, which stands for leaving it out: anything, so every request is asked about.
    */
   readonly choosesBy?: ChoiceBasis;
-  /** Fixed before traffic: only these headers cross from native code. */
-  readonly needs: { readonly headers: readonly string[] };
+  /**
+   * Fixed before traffic: only these headers cross from native code. With `responseHeaders`, which may be empty, `onDone` is told of
+   * the request, and of these fields of the response; user space has to read the heads of responses for that.
+   */
+  readonly needs: { readonly headers: readonly string[]; readonly responseHeaders?: readonly string[] };
+  /** It calls `SelectContext.addResponseHeader`; responses cannot pass user space then. */
+  readonly addsResponseHeaders?: boolean;
+  /** Bytes of `PolicyEnv.shared`. */
+  sharedBytes?(options: O): number;
   /** Makes the instance for one pool in one worker. */
   create(options: O, env: PolicyEnv): Policy;
 }

@@ -16,10 +16,12 @@ function factsOf(config: Config, route: RouteConfig, packetObstacle: string | un
     forward: route.forward,
     packetObstacle,
     setsRequestHeaders: route.setRequestHeaders.length > 0,
-    changesResponses: route.setResponseHeaders.length + route.removeResponseHeaders.length > 0,
+    changesResponses:
+      route.setResponseHeaders.length + route.removeResponseHeaders.length > 0 ||
+      pool?.traits.changesResponses === true,
     matchesBeyondKernel: route.match.pathRegex !== undefined || Object.keys(route.match.header).length > 0,
     forwarded: config.forwarded !== null,
-    choosesBy: pool?.choosesBy,
+    ...pool?.traits,
     countsPlaces: (pool?.maxConnections ?? 0) > 0,
     proxyHeader: pool !== undefined && pool.proxyProtocol !== "none",
   };

@@ -3,7 +3,10 @@ import type { Backend } from "../policy/index.js";
 import type { PolicySpec } from "../policy/registry.js";
 
 /** A pool as the main thread plans it; the worker adds what depends on its policy instances. */
-export type PlannedPool = Omit<NativePool, "policy" | "neededHeaders" | "wantsDone" | "choosesBy"> & {
+export type PlannedPool = Omit<
+  NativePool,
+  "policy" | "neededHeaders" | "neededResponseHeaders" | "wantsDone" | "choosesBy"
+> & {
   readonly specs: readonly PolicySpec[];
   /** The same backends as policies see them. */
   readonly candidates: readonly Backend[];

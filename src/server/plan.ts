@@ -31,12 +31,16 @@ interface Planning {
   readonly pools: Pools;
   readonly names: Names;
   readonly resolved: ResolvedBackends;
+  readonly memory: PolicyMemory;
 }
+
+/** The memory that all instances of a policy have in common: the same for the same key and size. */
+export type PolicyMemory = (key: string, bytes: number) => SharedArrayBuffer;
 
 /** Makes of a configuration what workers serve by. `pools` must have applied the same configuration: slots come from it. */
 export function planWorkers(planning: Planning): WorkerPlan {
-  const { config, carriers, generation, pools, names, resolved } = planning;
-  const planned = [...config.pools.values()].map((pool) => planPool(pool, pools, names, resolved));
+  const { config, carriers, generation } = planning;
+  const planned = [...config.pools.values()].map((pool) => planPool(pool, planning));
   const poolIndex = (name: string) => planned.findIndex((pool) => pool.name === name);
   const { header, connect, response, idle, stream } = config.timeouts;
   return {
@@ -45,7 +49,7 @@ export function planWorkers(planning: Planning): WorkerPlan {
       routes: config.routes.map((route, index) =>
         compileRoute(route, {
           poolIndex,
-          routeId: (label, pool) => names.routeId(label, pool),
+          routeId: (label, pool) => planning.names.routeId(label, pool),
           forward: (carriers[index] as Carrier).forward,
         }),
       ),
@@ -72,7 +76,7 @@ function planForwarding({ forwarded }: Config): NativeSnapshot["forwarding"] {
   };
 }
 
-function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: ResolvedBackends): PlannedPool {
+function planPool(pool: PoolConfig, { pools, names, resolved, memory }: Planning): PlannedPool {
   const { name, proxyProtocol } = pool;
   const candidates = pools.backendsOf(name);
   const backends = candidates.map((backend): NativeBackend => {
@@ -85,7 +89,11 @@ function planPool(pool: PoolConfig, pools: Pools, names: Names, resolved: Resolv
     name,
     proxyProtocol,
     backends,
-    specs: pool.policy,
+    specs: pool.policy.map(({ name: policy, options, sharedBytes }, index) => ({
+      name: policy,
+      options,
+      shared: sharedBytes === 0 ? null : memory(`${name} ${index} ${policy}`, sharedBytes),
+    })),
     candidates,
   };
 }

@@ -15,6 +15,7 @@ import type { WorkerPlan } from "./messages.js";
 import { Names } from "./names.js";
 import { PacketEngine } from "./packet-engine.js";
 import { planWorkers, type ResolvedBackends, resolveBackends } from "./plan.js";
+import { SharedMemory } from "./shared-memory.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
 
@@ -30,6 +31,7 @@ export interface ServerOptions {
 export class Server {
   private readonly table = new LoadTable();
   private readonly names = new Names();
+  private readonly memory = new SharedMemory();
   private readonly pools: Pools;
   private readonly workers: WorkerPool;
   /** As at the start: a reload does not change it. */
@@ -111,7 +113,9 @@ export class Server {
 
   private planFor(config: Config, generation: number, resolved: ResolvedBackends): WorkerPlan {
     const carriers = this.carriers(config);
-    return planWorkers({ config, carriers, generation, pools: this.pools, names: this.names, resolved });
+    const { pools, names } = this;
+    const memory = this.memory.plan();
+    return planWorkers({ config, carriers, generation, pools, names, resolved, memory });
   }
 
   /** A reload does not change the engine. */

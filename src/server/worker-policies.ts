@@ -3,15 +3,20 @@ import { builtinPolicies } from "../../policies/index.js";
 import {
   type DataPlane,
   DECISION_PENDING,
+  type ExchangeText,
   type HeadView,
   type NativePool,
   NO_BACKEND,
 } from "../dataplane/index.js";
 import type { PolicyChain } from "../policy/chain.js";
-import { type Backend, Candidates, type SelectContext } from "../policy/index.js";
+import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
+import { PLACEMENT_CELL } from "../policy/load-layout.js";
 import { loadPlugins } from "../policy/loader.js";
 import { PolicyRegistry } from "../policy/registry.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
+
+/** Calls of `PolicyEnv.reconsider` that follow one within this time have no effect. */
+const RECONSIDER_MS = 250;
 
 /** What the policies of a worker need of it. */
 export interface PoliciesHost {
@@ -24,6 +29,7 @@ export interface PoliciesHost {
 /** Reads through to the head at hand, so that nothing is decoded or allocated for a policy that does not ask. */
 class LiveContext implements SelectContext {
   head: HeadView | undefined;
+  dataPlane: DataPlane | undefined;
   get now(): number {
     return performance.now();
   }
@@ -32,6 +38,35 @@ class LiveContext implements SelectContext {
   }
   get attempt(): number {
     return this.head?.attempt ?? 0;
+  }
+  addResponseHeader(name: string, value: string): void {
+    if (this.head !== undefined) this.dataPlane?.addResponseHeader(this.head.token, name, value);
+  }
+}
+
+/** What `onDone` is told, out of the numbers and texts of native code. */
+class Summary implements ExchangeSummary {
+  constructor(
+    readonly backend: Backend,
+    readonly status: number,
+    readonly ok: boolean,
+    readonly headMicros: number,
+    readonly totalMicros: number,
+    readonly bytes: number,
+    private readonly about: ExchangeText | null,
+    private readonly headerNames: readonly string[],
+  ) {}
+  get method(): string {
+    return this.about?.method ?? "";
+  }
+  get target(): string {
+    return this.about?.target ?? "";
+  }
+  get host(): string {
+    return this.about?.host ?? "";
+  }
+  responseHeader(name: string): string | undefined {
+    return this.about?.headers[this.headerNames.indexOf(name.toLowerCase())];
   }
 }
 
@@ -46,6 +81,7 @@ class PoolPolicies {
     readonly pool: string,
     readonly chain: PolicyChain,
     readonly neededHeaders: readonly string[],
+    readonly neededResponseHeaders: readonly string[] | null,
     backends: readonly Backend[],
     private readonly load: Int32Array,
   ) {
@@ -66,6 +102,7 @@ class PoolPolicies {
     head.names = this.neededHeaders;
     const { slots, candidates, context } = this;
     context.head = head;
+    context.dataPlane = dataPlane;
     const count = offered[0] as number;
     for (let i = 0; i <= count; i++) slots[i] = offered[i] as number;
     const pending = this.chain.select(head, candidates, context);
@@ -97,6 +134,7 @@ export class WorkerPolicies {
   private current: number[] = [];
   private previous: number[] = [];
   private next = 0;
+  private reconsidered = Number.NEGATIVE_INFINITY;
   /** Counters of chains that are closed: what was counted stays counted. */
   private readonly past: PolicyProblems[] = [];
 
@@ -125,9 +163,10 @@ export class WorkerPolicies {
     this.current = made.map(([number]) => number);
     for (const [number, policies] of made) this.byNumber.set(number, policies);
     return plan.pools.map(({ name, backends, proxyProtocol, specs }, index) => {
-      const [policy, { chain, neededHeaders }] = made[index] as [number, PoolPolicies];
-      const choosesBy = registry.choiceOf(specs.map(({ name: policy }) => policy));
-      return { name, backends, proxyProtocol, policy, neededHeaders, wantsDone: chain.hasOnDone, choosesBy };
+      const [policy, { chain, neededHeaders, neededResponseHeaders }] = made[index] as [number, PoolPolicies];
+      const { choosesBy } = registry.traitsOf(specs.map(({ name: policy }) => policy));
+      const needs = { neededHeaders, neededResponseHeaders, wantsDone: chain.hasOnDone };
+      return { name, backends, proxyProtocol, policy, ...needs, choosesBy };
     });
   }
 
@@ -145,11 +184,13 @@ export class WorkerPolicies {
     headMicros: number,
     totalMicros: number,
     bytes: number,
+    about: ExchangeText | null,
   ): void {
     const policies = this.byNumber.get(policy);
     const backend = policies?.backend(slot);
     if (policies === undefined || backend === undefined) return;
-    policies.chain.onDone({ backend, status, ok, headMicros, totalMicros, bytes });
+    const names = policies.neededResponseHeaders ?? [];
+    policies.chain.onDone(new Summary(backend, status, ok, headMicros, totalMicros, bytes, about, names));
   }
 
   /** What went wrong since the worker began; a pool may have several rows, which add up. */
@@ -180,6 +221,14 @@ export class WorkerPolicies {
     }
   }
 
+  /** All workers notice, within a tick. */
+  private reconsider(): void {
+    const now = performance.now();
+    if (now - this.reconsidered < RECONSIDER_MS) return;
+    this.reconsidered = now;
+    Atomics.add(this.host.load, PLACEMENT_CELL, 1);
+  }
+
   private make(pool: PlannedPool, registry: PolicyRegistry): PoolPolicies {
     const { worker, workers, load } = this.host;
     const env = {
@@ -187,8 +236,10 @@ export class WorkerPolicies {
       worker,
       workers,
       backends: pool.candidates,
+      shared: null,
       random: Math.random,
       log: (message: string) => this.host.log("info", message, { pool: pool.name }),
+      reconsider: () => this.reconsider(),
     };
     const chain = registry.createChain(pool.specs, env, {
       report: (policy, problem, detail, times) =>
@@ -201,6 +252,8 @@ export class WorkerPolicies {
           times,
         }),
     });
-    return new PoolPolicies(pool.name, chain, registry.headersFor(pool.specs), pool.candidates, load);
+    const headers = registry.headersFor(pool.specs);
+    const responseHeaders = registry.responseHeadersFor(pool.specs);
+    return new PoolPolicies(pool.name, chain, headers, responseHeaders, pool.candidates, load);
   }
 }

@@ -30,6 +30,7 @@ export const nativePool = (name: string, choosesBy: Pool["choosesBy"] = "load"):
   name,
   policy: 0,
   neededHeaders: [],
+  neededResponseHeaders: null,
   wantsDone: false,
   choosesBy,
   proxyProtocol: "none",

@@ -33,8 +33,8 @@ describe("a configuration", () => {
           {
             name: "web",
             proxyProtocol: "none",
-            policy: [{ name: "round-robin", options: undefined }],
-            choosesBy: "load",
+            policy: [{ name: "round-robin", options: undefined, sharedBytes: 0 }],
+            traits: { choosesBy: "load", readsResponses: false, changesResponses: false },
             backends: [{ address: { kind: "tcp", host: "127.0.0.1", port: 9001 }, weight: 1, labels: {} }],
             health: null,
             maxConnections: 0,
@@ -210,7 +210,7 @@ describe("the command line", () => {
     expect(config.routes.map(({ pool, label }) => [pool, label])).toEqual([["default", "*"]]);
     const pool = config.pools.get("default")!;
     expect(pool.backends.map(({ address }) => address)).toMatchObject([{ port: 1 }, { port: 2 }]);
-    expect(pool.policy).toEqual([{ name: "power-of-two", options: undefined }]);
+    expect(pool.policy).toEqual([{ name: "power-of-two", options: undefined, sharedBytes: 0 }]);
     expect(config.admin).toMatchObject({ address: { port: 0 } });
   });
 

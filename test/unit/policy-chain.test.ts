@@ -5,6 +5,7 @@ import {
   fakeCandidates,
   fakeContext,
   fakeHead,
+  fakeSummary,
   type Policy,
 } from "../../src/policy/index.js";
 
@@ -155,14 +156,10 @@ describe("a chain with asynchronous policies", () => {
 });
 
 describe("the end of an exchange and of a chain", () => {
-  const summary = {
-    backend: { slot: 0, address: "a", labels: {} },
-    status: 200,
-    ok: true,
-    headMicros: 1,
-    totalMicros: 2,
-    bytes: 3,
-  };
+  const summary = fakeSummary(
+    { slot: 0, address: "a", labels: {} },
+    { headMicros: 1, totalMicros: 2, bytes: 3 },
+  );
 
   it("is told to those who listen, even if one of them fails", () => {
     const failing = {

@@ -5,7 +5,7 @@ import { LoadTable } from "../../src/pools/load-table.js";
 describe("the layout", () => {
   it("is the one that native code mirrors: 64 bytes a row, cells in this order", () => {
     expect(LOAD_ROW_CELLS * Int32Array.BYTES_PER_ELEMENT).toBe(64);
-    expect(new LoadTable().buffer.byteLength).toBe(4096 * 64);
+    expect(new LoadTable().buffer.byteLength).toBe(4097 * 64);
     expect(Object.entries(LoadCell)).toEqual([
       ["active", 0],
       ["eligible", 1],
@@ -16,6 +16,13 @@ describe("the layout", () => {
       ["requests", 6],
       ["connections", 7],
       ["health", 8],
+      ["cpu", 9],
+      ["memory", 10],
+      ["io", 11],
+      ["tcpConnections", 12],
+      ["activeSockets", 13],
+      ["queue", 14],
+      ["utilization", 15],
     ]);
   });
 });

@@ -1,4 +1,7 @@
 /** What becomes of links whose requests are judged when something changes: routes, backends, the client, the proxy. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EngineName } from "../support/engines.js";
 import { readResponse } from "../support/message.js";
@@ -178,6 +181,51 @@ describe("a policy that chooses by target", () => {
     expect(new Set(places.values()).size).toBeGreaterThan(1);
     expect(await event(proxy, "judged")).toBeGreaterThan(20);
     expect(await event(proxy, "returned")).toBeGreaterThan(20);
+  });
+});
+
+describe("a policy that changes its mind about targets", () => {
+  const PLUGIN = `
+export default {
+  name: "mover",
+  apiVersion: 1,
+  options: { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } },
+  choosesBy: "target",
+  needs: { headers: [] },
+  create: (_: unknown, env: { reconsider(): void }) => {
+    let place = 0;
+    return {
+      select(head: { path: string }, candidates: { keep(i: number): void }): void {
+        if (head.path === "/move") {
+          place = 1 - place;
+          env.reconsider();
+        }
+        candidates.keep(place);
+      },
+    };
+  },
+};
+`;
+
+  it("is asked again about requests that passed", async () => {
+    await MortalOrigin.start("A", A);
+    await MortalOrigin.start("B", B);
+    const directory = mkdtempSync(join(tmpdir(), "longsplice-plugins-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    writeFileSync(join(directory, "mover.ts"), PLUGIN);
+    const proxy = await start({
+      policies: join(directory, "mover.ts"),
+      pools: { main: { policy: "mover", backends: [at(A), at(B)] } },
+      routes: [{ match: {}, pool: "main" }],
+    });
+    const [wire, other] = [await linked(proxy), await proxy.connectCold()];
+    for (let i = 0; i < 20; i++) expect(await ask(wire, "/x")).toBe("A GET /x");
+    const passed = await event(proxy, "judged");
+    expect(passed).toBeGreaterThan(10);
+    expect(await ask(other, "/move")).toBe("B GET /move");
+    await eventually("the link's return", async () => (await ask(wire, "/x")) === "B GET /x");
+    for (let i = 0; i < 20; i++) expect(await ask(wire, "/x")).toBe("B GET /x");
+    expect(await event(proxy, "judged")).toBeGreaterThan(passed + 10);
   });
 });
 

@@ -48,7 +48,7 @@ function effectivePool(
   return {
     ...pool,
     name,
-    traits: policies.traitsOf(pool.policy.map((entry) => entry.name)),
+    traits: policies.traitsOf(pool.policy.map(({ name, options }) => ({ name, options }))),
     policy: pool.policy.map(({ name, options }) => ({
       name,
       options,

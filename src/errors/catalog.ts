@@ -133,7 +133,15 @@ export const errorCatalog = {
   LS_POLICY_CREATE: {
     summary: "a policy could not be created",
     cause: "The create() function of a policy threw, or returned something without select().",
-    remedy: "Correct the plugin; the message is its own.",
+    remedy:
+      "Do what the message says, which is the policy's own; a plugin that says nothing of use has to be corrected.",
+    exit: 1,
+  },
+  LS_GEO_DATABASE: {
+    summary: "a location database cannot be used",
+    cause:
+      "The file that a policy names does not exist, may not be read, or is not a database in the format MMDB.",
+    remedy: "Name an .mmdb file of countries or cities; the README of the policy says where there are some.",
     exit: 1,
   },
   LS_POLICY_NOT_FOUND: {

@@ -29,14 +29,19 @@ export class LongspliceError extends Error {
   }
 }
 
+/** One that a worker thread ended with arrives without its class, but with all that is its own. */
+function isOurs(error: unknown): error is LongspliceError {
+  return error instanceof Error && error.name === "LongspliceError" && "code" in error && "remedy" in error;
+}
+
 /** The exit code of a process that an error ended: the catalog's, 70 for anything that is not ours. */
 export function exitCodeOf(error: unknown): 1 | 2 | 70 {
-  return error instanceof LongspliceError ? errorCatalog[error.code].exit : errorCatalog.LS_INTERNAL.exit;
+  return isOurs(error) ? errorCatalog[error.code].exit : errorCatalog.LS_INTERNAL.exit;
 }
 
 /** What a terminal shows for an error: message, remedy and code; the stack only where it is a bug. */
 export function describeError(error: unknown): string {
-  if (error instanceof LongspliceError) return `${error.message}\n  ${error.remedy} [${error.code}]`;
+  if (isOurs(error)) return `${error.message}\n  ${error.remedy} [${error.code}]`;
   const { summary, remedy } = errorCatalog.LS_INTERNAL;
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `${summary}: ${text}\n  ${remedy} [LS_INTERNAL]`;

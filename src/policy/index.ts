@@ -4,7 +4,9 @@
  */
 export { z } from "zod";
 export { Candidates } from "./candidates.js";
+export { type GeoDatabase, openGeoDatabase, type Place } from "./geo.js";
 export type { ReportedFigure } from "./load-layout.js";
+export { isNetwork, NetworkTable } from "./networks.js";
 export {
   type FakeBackend,
   FakeCandidates,
@@ -20,12 +22,15 @@ export {
 } from "./testkit.js";
 export {
   type Backend,
+  type ByOptions,
+  type ChoiceBasis,
   definePolicy,
   type ExchangeSummary,
   POLICY_API_VERSION,
   type Policy,
   type PolicyEnv,
   type PolicyModule,
+  type PolicyNeeds,
   type RequestHead,
   type Schema,
   type SchemaIssue,

@@ -150,7 +150,7 @@ function shapeProblem(value: unknown): string | undefined {
   if (typeof module.options?.["~standard"]?.validate !== "function") {
     return `${at}: options is not a schema, expected one with ["~standard"].validate, for example z.object({})`;
   }
-  const headers = module.needs?.headers;
+  const headers = typeof module.needs === "function" ? [] : module.needs?.headers;
   if (!Array.isArray(headers) || !headers.every(isHeaderName)) {
     return `${at}: needs.headers is ${JSON.stringify(headers)}, expected an array of header names`;
   }

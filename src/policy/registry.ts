@@ -1,6 +1,14 @@
 import { LongspliceError } from "../errors/index.js";
 import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
-import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
+import type {
+  ByOptions,
+  ChoiceBasis,
+  PolicyEnv,
+  PolicyModule,
+  PolicyNeeds,
+  SchemaIssue,
+  SchemaResult,
+} from "./types.js";
 
 /** One entry of a pool's `policy:` list. */
 export interface PolicySpec {
@@ -12,7 +20,7 @@ export interface PolicySpec {
 
 /** See `PolicyRegistry.traitsOf`. */
 export interface PolicyTraits {
-  readonly choosesBy: ChoiceBasis;
+  readonly choosesBy: Exclude<ChoiceBasis, "client">;
   /** They learn from responses, so user space has to see the heads of those. */
   readonly readsResponses: boolean;
   /** They add header fields to responses. */
@@ -45,34 +53,35 @@ export class PolicyRegistry {
 
   /**
    * The headers that the policies of a pool look at: lower case, each once, sorted. Only these cross from native
-   * code. Throws LS_POLICY_UNKNOWN.
+   * code. Throws LS_POLICY_UNKNOWN, LS_POLICY_OPTIONS.
    */
   headersFor(specs: readonly PolicySpec[]): string[] {
-    const names = specs.flatMap((spec) => this.require(spec.name).needs.headers);
+    const names = specs.flatMap((spec) => this.needsOf(spec).headers);
     return [...new Set(names.map((name) => name.toLowerCase()))].sort();
   }
 
   /**
    * The response headers that the policies of a pool want to be told of, as `headersFor`; null if none wants to know of responses
-   * at all. Throws LS_POLICY_UNKNOWN.
+   * at all. Throws LS_POLICY_UNKNOWN, LS_POLICY_OPTIONS.
    */
   responseHeadersFor(specs: readonly PolicySpec[]): string[] | null {
     const lists = specs.flatMap((spec) => {
-      const { responseHeaders } = this.require(spec.name).needs;
+      const { responseHeaders } = this.needsOf(spec);
       return responseHeaders === undefined ? [] : [responseHeaders];
     });
     if (lists.length === 0) return null;
     return [...new Set(lists.flat().map((name) => name.toLowerCase()))].sort();
   }
 
-  /** What the planner has to know of a pool's policies: the most that one of them asks for. Throws LS_POLICY_UNKNOWN. */
-  traitsOf(names: readonly string[]): PolicyTraits {
-    const modules = names.map((name) => this.require(name));
-    const bases = modules.map((module) => module.choosesBy ?? "request");
+  /**
+   * What the planner has to know of a pool's policies: the most that they ask for together. Throws LS_POLICY_UNKNOWN,
+   * LS_POLICY_OPTIONS.
+   */
+  traitsOf(specs: readonly PolicySpec[]): PolicyTraits {
     return {
-      choosesBy: bases.includes("request") ? "request" : bases.includes("target") ? "target" : "load",
-      readsResponses: modules.some((module) => module.needs.responseHeaders !== undefined),
-      changesResponses: modules.some((module) => module.addsResponseHeaders === true),
+      choosesBy: basisOf(specs.map((spec) => this.ask(spec, (module) => module.choosesBy ?? "request"))),
+      readsResponses: specs.some((spec) => this.needsOf(spec).responseHeaders !== undefined),
+      changesResponses: specs.some((spec) => this.require(spec.name).addsResponseHeaders === true),
     };
   }
 
@@ -101,19 +110,31 @@ export class PolicyRegistry {
 
   private createLink({ name, options, shared = null }: PolicySpec, env: PolicyEnv): ChainLink {
     const module = this.require(name);
-    const result = validateOptions(module, options);
-    if (result.issues !== undefined) {
-      const detail = result.issues.map(formatIssue).join("; ");
-      throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${name}" of pool "${env.pool}": ${detail}`);
-    }
+    const checked = checkedOptions(module, options, ` of pool "${env.pool}"`);
     try {
-      const policy = module.create(result.value, { ...env, shared });
+      const policy = module.create(checked, { ...env, shared });
       if (typeof policy?.select !== "function") throw new TypeError("create() must return { select, ... }");
       return { name, policy };
     } catch (cause) {
+      // The SDK says by itself what is wrong with a file that it was to read.
+      if (cause instanceof LongspliceError) throw cause;
       const detail = `policy "${name}" of pool "${env.pool}": ${messageOf(cause)}`;
       throw new LongspliceError("LS_POLICY_CREATE", detail, { cause });
     }
+  }
+
+  private needsOf(spec: PolicySpec): PolicyNeeds {
+    return this.ask(spec, (module) => module.needs);
+  }
+
+  /** What a module says of itself, with these options. */
+  private ask<T extends object | string>(
+    { name, options }: PolicySpec,
+    what: (module: PolicyModule<unknown>) => ByOptions<unknown, T>,
+  ): T {
+    const module = this.require(name);
+    const answer = what(module);
+    return typeof answer === "function" ? answer(checkedOptions(module, options)) : answer;
   }
 
   private require(name: string): PolicyModule<unknown> {
@@ -122,6 +143,21 @@ export class PolicyRegistry {
     const detail = `no policy is named "${name}"; there are ${this.names.join(", ")}`;
     throw new LongspliceError("LS_POLICY_UNKNOWN", detail);
   }
+}
+
+/** A chain's basis. The choice for one client says nothing of another one that asks for the same target. */
+function basisOf(bases: readonly ChoiceBasis[]): PolicyTraits["choosesBy"] {
+  if (bases.includes("request")) return "request";
+  if (!bases.includes("target")) return "load";
+  return bases.includes("client") ? "request" : "target";
+}
+
+/** Options as the schema completes them. Throws LS_POLICY_OPTIONS. */
+function checkedOptions<O>(module: PolicyModule<O>, options: unknown, where = ""): O {
+  const result = validateOptions(module, options);
+  if (result.issues === undefined) return result.value;
+  const detail = result.issues.map(formatIssue).join("; ");
+  throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${module.name}"${where}: ${detail}`);
 }
 
 /**

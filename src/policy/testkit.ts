@@ -42,12 +42,17 @@ export interface FakeBackend {
 
 /**
  * Makes a request head. Give it the policy's module too, and it hides the headers that the module does not name in
- * `needs`, as the proxy does; without it all of them show.
+ * `needs`, as the proxy does; without it all of them show. Where `needs` depends on options, give it those as well.
  */
-export function fakeHead(fake: FakeHead = {}, module?: Pick<PolicyModule<unknown>, "needs">): RequestHead {
+export function fakeHead<O>(
+  fake: FakeHead = {},
+  module?: Pick<PolicyModule<O>, "needs">,
+  options?: O,
+): RequestHead {
   const target = fake.target ?? "/";
   const mark = target.indexOf("?");
-  const needed = module && new Set(module.needs.headers.map((name) => name.toLowerCase()));
+  const needs = typeof module?.needs === "function" ? module.needs(options as O) : module?.needs;
+  const needed = needs && new Set(needs.headers.map((name) => name.toLowerCase()));
   const headers = new Map<string, string>();
   for (const [name, value] of Object.entries(fake.headers ?? {})) {
     const key = name.toLowerCase();

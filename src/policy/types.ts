@@ -137,7 +137,21 @@ export interface Schema<O> {
 }
 
 /** See `PolicyModule.choosesBy`. */
-export type ChoiceBasis = "load" | "target" | "request";
+export type ChoiceBasis = "load" | "client" | "target" | "request";
+
+/** See `PolicyModule.needs`. */
+export interface PolicyNeeds {
+  readonly headers: readonly string[];
+  readonly responseHeaders?: readonly string[];
+}
+
+/** Something about a module that may depend on the options of the pool that uses it; options are checked before it is asked. */
+export type ByOptions<O, T> = T | OfOptions<O, T>["of"];
+
+/** Written as a method, so that modules with options of any type go into one list. */
+interface OfOptions<O, T> {
+  of(options: O): T;
+}
 
 /** What a plugin file exports by default (or an array of these). */
 export interface PolicyModule<O> {
@@ -149,15 +163,15 @@ export interface PolicyModule<O> {
   readonly options: Schema<O>;
   /**
    * What a choice depends on. `load`: nothing of the request, so a client may stay with a backend while its requests lead to
-   * the same pool. `target`: host, path and query, so the same target may go where it went before, until the backends change.
-   * `request`, which stands for leaving it out: anything, so every request is asked about.
+   * the same pool. `client`: the client's address, so the same holds. `target`: host, path and query, so the same target may go
+   * where it went before, until the backends change. `request`, which stands for leaving it out: anything, so every request is asked about.
    */
-  readonly choosesBy?: ChoiceBasis;
+  readonly choosesBy?: ByOptions<O, ChoiceBasis>;
   /**
    * Fixed before traffic: only these headers cross from native code. With `responseHeaders`, which may be empty, `onDone` is told of
    * the request, and of these fields of the response; user space has to read the heads of responses for that.
    */
-  readonly needs: { readonly headers: readonly string[]; readonly responseHeaders?: readonly string[] };
+  readonly needs: ByOptions<O, PolicyNeeds>;
   /** It calls `SelectContext.addResponseHeader`; responses cannot pass user space then. */
   readonly addsResponseHeaders?: boolean;
   /** Bytes of `PolicyEnv.shared`. */

@@ -164,7 +164,7 @@ export class WorkerPolicies {
     for (const [number, policies] of made) this.byNumber.set(number, policies);
     return plan.pools.map(({ name, backends, proxyProtocol, specs }, index) => {
       const [policy, { chain, neededHeaders, neededResponseHeaders }] = made[index] as [number, PoolPolicies];
-      const { choosesBy } = registry.traitsOf(specs.map(({ name: policy }) => policy));
+      const { choosesBy } = registry.traitsOf(specs);
       const needs = { neededHeaders, neededResponseHeaders, wantsDone: chain.hasOnDone };
       return { name, backends, proxyProtocol, policy, ...needs, choosesBy };
     });

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import {
   describeError,
@@ -87,6 +88,21 @@ describe("LongspliceError", () => {
     expect(exitCodeOf(new LongspliceError("LS_LISTEN_ADDRESS_IN_USE", ""))).toBe(2);
     expect(exitCodeOf(new TypeError("x"))).toBe(70);
     expect(exitCodeOf("a thrown text")).toBe(70);
+  });
+
+  test("is still known for what it is when a worker thread ended with it", async () => {
+    const code = `
+      class LongspliceError extends Error {
+        name = "LongspliceError";
+        code = "LS_POLICY_CREATE";
+        remedy = "Do this.";
+      }
+      throw new LongspliceError("a policy could not be created: no licence");`;
+    const error = await new Promise((resolve) => new Worker(code, { eval: true }).once("error", resolve));
+    expect(exitCodeOf(error)).toBe(1);
+    expect(describeError(error)).toBe(
+      "a policy could not be created: no licence\n  Do this. [LS_POLICY_CREATE]",
+    );
   });
 
   test("is described with remedy and code, a bug with its stack", () => {

@@ -67,6 +67,45 @@ describe("the registry", () => {
     expect(registry.headersFor(specs)).toEqual(["x-a", "x-b"]);
   });
 
+  it("asks for what a pool's policies need with the options of that pool", () => {
+    const learner = definePolicy({
+      name: "learner",
+      apiVersion: 1,
+      options: z.strictObject({ by: z.string(), learn: z.boolean().default(false) }),
+      choosesBy: ({ learn }) => (learn ? "request" : "target"),
+      needs: ({ by, learn }) => ({ headers: [by], ...(learn ? { responseHeaders: ["X-Kind"] } : {}) }),
+      create: () => ({ select: () => {} }),
+    });
+    const asked = (options: unknown) => {
+      const registry = new PolicyRegistry([learner]);
+      const specs = [{ name: "learner", options }];
+      return [registry.headersFor(specs), registry.responseHeadersFor(specs), registry.traitsOf(specs)];
+    };
+    const traits = { changesResponses: false };
+    const blind = { ...traits, choosesBy: "target", readsResponses: false };
+    expect(asked({ by: "X-A" })).toEqual([["x-a"], null, blind]);
+    const learning = { ...traits, choosesBy: "request", readsResponses: true };
+    expect(asked({ by: "X-B", learn: true })).toEqual([["x-b"], ["x-kind"], learning]);
+    expect(thrownBy(() => asked({ by: 1 }))).toMatchObject({ code: "LS_POLICY_OPTIONS" });
+  });
+
+  it.each([
+    [["load"], "load"],
+    [["load", "client"], "load"],
+    [["load", "target"], "target"],
+    // The choice for one client says nothing of another one that asks for the same target.
+    [["client", "target"], "request"],
+    [["client", undefined], "request"],
+  ] as const)("takes policies that choose by %j together for ones that choose by %s", (bases, together) => {
+    const modules = bases.map((choosesBy, i) => ({
+      ...first,
+      name: `p${i}`,
+      ...(choosesBy === undefined ? {} : { choosesBy }),
+    }));
+    const specs = modules.map(({ name }) => ({ name, options: undefined }));
+    expect(new PolicyRegistry(modules).traitsOf(specs).choosesBy).toBe(together);
+  });
+
   it("makes a chain with checked and completed options", async () => {
     const specs = [
       { name: "label", options: { key: "zone" } },

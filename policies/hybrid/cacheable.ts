@@ -1,0 +1,59 @@
+/** What a cacheable response says of itself. All names are lower case. */
+export const CACHE_HEADERS: readonly string[] = [
+  "cache-control",
+  "content-length",
+  "date",
+  "expires",
+  "last-modified",
+  "pragma",
+  "set-cookie",
+  "vary",
+];
+
+/** Statuses that a cache may keep without being told for how long (RFC 9110, 15.1); of those that say something of the URL. */
+const STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414]);
+
+/** The part of a response that it depends on. */
+export interface CacheFacts {
+  readonly status: number;
+  responseHeader(name: string): string | undefined;
+}
+
+/**
+ * Whether a shared cache would keep the response for a while and use it again without asking (RFC 9111, 3 and 4.2). Stricter in one point:
+ * what sets a cookie is taken to be for one client.
+ */
+export function isCacheable(response: CacheFacts): boolean {
+  if (!STATUSES.has(response.status)) return false;
+  if (response.responseHeader("set-cookie") !== undefined) return false;
+  if (response.responseHeader("vary")?.includes("*")) return false;
+  const control = response.responseHeader("cache-control")?.toLowerCase();
+  return control === undefined ? isFreshWithout(response) : isFreshBy(control, response);
+}
+
+function isFreshBy(control: string, response: CacheFacts): boolean {
+  if (/(^|[\s,])(no-store|no-cache|private)\b/.test(control)) return false;
+  const age = secondsOf(control, "s-maxage") ?? secondsOf(control, "max-age");
+  if (age !== undefined) return age > 0;
+  return /(^|[\s,])public\b/.test(control) || isFreshByDates(response);
+}
+
+/** Seconds that a directive names; undefined if it is not there. */
+function secondsOf(control: string, directive: string): number | undefined {
+  const text = new RegExp(`(?:^|[\\s,])${directive}="?(\\d+)`).exec(control)?.[1];
+  return text === undefined ? undefined : Number(text);
+}
+
+function isFreshWithout(response: CacheFacts): boolean {
+  if (response.responseHeader("pragma")?.toLowerCase().includes("no-cache")) return false;
+  return isFreshByDates(response);
+}
+
+/** By Expires; without it caches guess from Last-Modified (RFC 9111, 4.2.2). */
+function isFreshByDates(response: CacheFacts): boolean {
+  const expires = response.responseHeader("expires");
+  if (expires === undefined) return response.responseHeader("last-modified") !== undefined;
+  const date = Date.parse(response.responseHeader("date") ?? "");
+  // What is no date, like 0, is in the past.
+  return Date.parse(expires) > (Number.isNaN(date) ? Date.now() : date) && !/^-?\d+$/.test(expires.trim());
+}

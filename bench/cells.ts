@@ -8,6 +8,7 @@ export const scenarioNames = [
   "workers",
   "idle",
   "decision",
+  "decisions",
   "accesslog",
   "pipe",
   "sockmap",

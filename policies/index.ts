@@ -2,11 +2,18 @@ import type { PolicyModule } from "../src/policy/index.js";
 import { contentType } from "./content-type/index.js";
 import { hotReplication } from "./hot-replication/index.js";
 import { hybrid } from "./hybrid/index.js";
+import { inverseLoad } from "./inverse-load/index.js";
 import { leastConnections } from "./least-connections/index.js";
+import { leastLoad } from "./least-load/index.js";
+import { leastTime } from "./least-time/index.js";
+import { maxLoad } from "./max-load/index.js";
 import { nearest } from "./nearest/index.js";
+import { peakEwma } from "./peak-ewma/index.js";
 import { powerOfTwo } from "./power-of-two/index.js";
+import { priority } from "./priority/index.js";
 import { roundRobin } from "./round-robin/index.js";
 import { uriHash } from "./uri-hash/index.js";
+import { weightedSplit } from "./weighted-split/index.js";
 
 /** The policies that come with longsplice. */
 export const builtinPolicies: readonly PolicyModule<unknown>[] = [
@@ -18,4 +25,11 @@ export const builtinPolicies: readonly PolicyModule<unknown>[] = [
   hotReplication,
   contentType,
   nearest,
+  leastLoad,
+  inverseLoad,
+  maxLoad,
+  peakEwma,
+  leastTime,
+  weightedSplit,
+  priority,
 ];

@@ -9,6 +9,7 @@ import { hostLoopback } from "../topology.js";
 import { runAccessLog } from "./access-log.js";
 import { pipeSteps, runPipe, runSockmap, sockmapSteps } from "./bodies.js";
 import { runDecision } from "./decision.js";
+import { decisionsSteps, runDecisions } from "./decisions.js";
 import { runIdle } from "./idle.js";
 import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
 import { linksSteps, runLinks } from "./links.js";
@@ -24,6 +25,7 @@ const scenarios: Record<
   workers: { run: runWorkers, steps: (rounds) => 2 * rounds },
   idle: { run: runIdle, steps: (rounds) => 3 * restRounds(rounds) },
   decision: { run: runDecision, steps: () => 4 },
+  decisions: { run: runDecisions, steps: decisionsSteps },
   accesslog: { run: runAccessLog, steps: (rounds) => 2 * rounds },
   pipe: { run: runPipe, steps: pipeSteps },
   sockmap: { run: runSockmap, steps: sockmapSteps },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { builtinPolicies } from "../../policies/index.js";
 import { lines, problemsOf } from "./config-support.js";
 
 /** What a route, a match, a pool, a backend with these entries look like, as the line of the file that they are in. */
@@ -292,7 +293,7 @@ const relations: Case[] = [
   [
     "an unknown policy in a list",
     pool("policy: [uri-hash, { name: x }]"),
-    '3:78: pools.web.policy[1].name: unknown policy "x", expected one of round-robin, least-connections, power-of-two, uri-hash [LS_POLICY_UNKNOWN]',
+    `3:78: pools.web.policy[1].name: unknown policy "x", expected one of ${builtinPolicies.map(({ name }) => name).join(", ")} [LS_POLICY_UNKNOWN]`,
   ],
   [
     "an option that a policy refuses",

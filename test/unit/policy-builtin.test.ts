@@ -20,9 +20,12 @@ const registry = new PolicyRegistry(builtinPolicies);
 const PICKS = 100_000;
 
 /** These only narrow, so another one chooses among what they leave. */
-const narrowing: ReadonlySet<string> = new Set(["content-type", "nearest"]);
+const narrowing: ReadonlySet<string> = new Set(["content-type", "nearest", "weighted-split", "priority"]);
 /** Options without which a policy cannot be. */
-const required: Readonly<Record<string, unknown>> = { nearest: { zones: { near: {} } } };
+const required: Readonly<Record<string, unknown>> = {
+  nearest: { zones: { near: {} } },
+  "weighted-split": { shares: { v1: 1 } },
+};
 
 function make(name: string, options?: unknown, env: Partial<PolicyEnv> = {}): Policy {
   // A chain of one is a policy, and gets its options checked on the way.
@@ -56,11 +59,25 @@ function expectShares(counts: Record<string, number>, weights: Record<string, nu
   }
 }
 
-const differentPaths = (n: number) => fakeHead({ target: `/assets/${n}.js?v=${n % 7}` });
+/** As `spread`, for requests that differ in all that a policy may look at. */
+async function spreadDifferent(
+  policy: Policy,
+  candidates: FakeCandidates,
+  times: number,
+): Promise<Record<string, number>> {
+  const counts = Object.fromEntries(candidates.backends.map(({ address }) => [address, 0]));
+  for (let n = 0; n < times; n++) {
+    const head = fakeHead({ target: `/assets/${n}.js?v=${n % 7}` });
+    const context = fakeContext({ clientAddress: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` });
+    const address = (await pick(policy, candidates, head, context))?.address ?? "none";
+    counts[address] = (counts[address] ?? 0) + 1;
+  }
+  return counts;
+}
 
 describe.each(builtinPolicies.map((module) => module.name))("%s", (name) => {
   const spreadOver = (weights: Record<string, number>) =>
-    spread(make(name), fakeCandidates(backends(weights)), PICKS, differentPaths);
+    spreadDifferent(make(name), fakeCandidates(backends(weights)), PICKS);
 
   it("shares out evenly between idle backends of equal weight", async () => {
     const weights = { a: 1, b: 1, c: 1, d: 1, e: 1 };
@@ -101,7 +118,7 @@ describe.each(builtinPolicies.map((module) => module.name))("%s", (name) => {
     const all = fakeCandidates(
       Array.from({ length: 4096 }, (_, i) => ({ address: `b${i}`, weight: i < 4090 ? 0 : 1 })),
     );
-    const counts = await spread(make(name), all, 200, differentPaths);
+    const counts = await spreadDifferent(make(name), all, 200);
     const chosen = Object.entries(counts).filter(([, count]) => count > 0);
     expect(chosen.map(([address]) => address)).toEqual([
       "b4090",

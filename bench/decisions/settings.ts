@@ -1,0 +1,29 @@
+/** What policies need to have something to decide. A policy that is not named here is measured with its defaults. */
+
+interface Setting {
+  /** Which of several settings of a policy it is; part of its name in the table. */
+  readonly variant?: string;
+  readonly options: unknown;
+}
+
+const weights = { connections: 1, cpu: 2, queue: 1 };
+
+const settings: Readonly<Record<string, readonly Setting[]>> = {
+  "least-load": [{ options: undefined }, { variant: "three figures", options: { weights } }],
+  "inverse-load": [{ options: undefined }, { variant: "three figures", options: { weights } }],
+  "least-time": [{ options: undefined }, { variant: "two", options: { among: "two" } }],
+  "weighted-split": [{ options: { shares: { v1: 95, v2: 5 } } }],
+};
+
+/** The settings with which a policy is measured; at least one. */
+export function settingsOf(policy: string): readonly Setting[] {
+  return settings[policy] ?? [{ options: undefined }];
+}
+
+/** Labels of the backend with this number: something of everything that policies look for. */
+export function labelsOf(number: number): Record<string, string> {
+  return {
+    version: number % 8 === 0 ? "v2" : "v1",
+    priority: number % 4 === 3 ? "1" : "0",
+  };
+}

@@ -1,0 +1,39 @@
+import type { Backend } from "../src/policy/index.js";
+
+/** The array itself if it has a cell for this slot, else a larger one with the same content. */
+export function withSlot<A extends Int32Array | Float64Array>(array: A, slot: number): A {
+  if (slot < array.length) return array;
+  const larger = new (array.constructor as new (length: number) => A)(2 ** Math.ceil(Math.log2(slot + 1)));
+  larger.set(array);
+  return larger;
+}
+
+/** Whose slots they are: after a change of the pool a slot may belong to another backend, or to the same one with other labels. */
+export class SlotOwners {
+  private readonly owners: (Backend | undefined)[] = [];
+
+  /** True if the slot was not this backend's before; now it is. */
+  changed(backend: Backend): boolean {
+    if (this.owners[backend.slot] === backend) return false;
+    // Filled without gaps: V8 turns an array with wide ones into a dictionary.
+    while (this.owners.length <= backend.slot) this.owners.push(undefined);
+    this.owners[backend.slot] = backend;
+    return true;
+  }
+}
+
+/** A whole number for each backend that is worked out once, out of its labels for example. */
+export class BackendNumbers {
+  private readonly owners = new SlotOwners();
+  private numbers = new Int32Array(16);
+
+  constructor(private readonly numberOf: (backend: Backend) => number) {}
+
+  of(backend: Backend): number {
+    if (this.owners.changed(backend)) {
+      this.numbers = withSlot(this.numbers, backend.slot);
+      this.numbers[backend.slot] = this.numberOf(backend);
+    }
+    return this.numbers[backend.slot] as number;
+  }
+}

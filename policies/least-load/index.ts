@@ -1,0 +1,34 @@
+import { type Candidates, definePolicy, type Policy } from "../../src/policy/index.js";
+import { Loads, loadOptions } from "../loads.js";
+import { Lots } from "../lots.js";
+
+/** Takes the candidate with the lowest load per weight; draws lots among equals, by weight. */
+class LeastLoad implements Policy {
+  constructor(
+    private readonly loads: Loads,
+    private readonly lots: Lots,
+  ) {}
+
+  select(_head: unknown, candidates: Candidates): void {
+    if (candidates.length <= 1) return;
+    this.loads.measure(candidates);
+    const { scores } = this.loads;
+    if (candidates.totalWeight() > 0) {
+      for (let i = 0; i < candidates.length; i++) {
+        // Of no account where the weight is 0.
+        scores.values[i] = (scores.values[i] as number) / (candidates.weight(i) || 1);
+      }
+    }
+    candidates.keep(scores.lowest(candidates, this.lots));
+  }
+}
+
+/** `least-load`: the lowest reported load. Options `metric`, or `weights` of several. */
+export const leastLoad = definePolicy({
+  name: "least-load",
+  apiVersion: 1,
+  options: loadOptions.prefault({}),
+  choosesBy: "load",
+  needs: { headers: [] },
+  create: (weights, env) => new LeastLoad(new Loads(weights), new Lots(env.random)),
+});

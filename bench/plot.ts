@@ -4,6 +4,14 @@ import { reportedTargets } from "./report.js";
 import { type CellResult, type Subject, subjects } from "./run-cells.js";
 import { attributes, frame, svgDocument, type Tick, textAt } from "./svg.js";
 
+const targetColors = {
+  direct: "grey",
+  splice: "violet",
+  longsplice: "blue",
+  haproxy: "orange",
+  nginx: "green",
+} as const;
+
 const heightOf = frame.bottom - frame.top;
 const widthOf = frame.right - frame.left;
 
@@ -66,7 +74,7 @@ export function throughputPlot(group: string, cells: readonly CellResult[]): str
       yLabel: "requests per second",
     },
     { x: columnTicks(cells), y: ticks.map((tick) => ({ at: y(tick), label: shortNumber(tick) })) },
-    { names, label: (name) => name },
+    { names, colors: targetColors, label: (name) => name },
     content,
   );
 }
@@ -122,7 +130,7 @@ export function ratioPlot(group: string, cells: readonly CellResult[], of: Subje
       yLabel: `${of} / other (higher is better)`,
     },
     { x: columnTicks(cells), y: ticks.map((tick) => ({ at: y(tick), label: tick.toFixed(2) })) },
-    { names, label: (name) => `against ${name}` },
+    { names, colors: targetColors, label: (name) => `against ${name}` },
     [...bars, one],
   );
 }

@@ -34,7 +34,11 @@ function latency(micros: number, coarse: boolean): string {
 }
 
 /** @param words how many of the first columns are words, and not numbers */
-function table(columns: readonly string[], rows: readonly (readonly string[])[], words: number): string {
+export function table(
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
+  words: number,
+): string {
   const all = [columns, ...rows];
   const widths = columns.map((_, column) => Math.max(3, ...all.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]) => {

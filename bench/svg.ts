@@ -1,16 +1,22 @@
 /** The frame of a plot: title, axes, grid, legend, and colours that fit a light and a dark page alike. */
-import type { TargetName } from "./cells.js";
 
 export const frame = { width: 760, height: 440, left: 78, right: 740, top: 92, bottom: 376 } as const;
 
-/** Colours by light and dark page; told apart also without seeing colours, by their lightness. */
-const targetColors: Readonly<Record<TargetName, readonly [light: string, dark: string]>> = {
-  direct: ["#6e7781", "#9ea7b3"],
-  splice: ["#7c1fa2", "#d08bf0"],
-  longsplice: ["#0b57d0", "#6cb0ff"],
-  haproxy: ["#c2410c", "#ff9d5c"],
-  nginx: ["#15803d", "#5fd38a"],
-};
+/** Colours of series, by light and dark page; told apart also without seeing colours, by their lightness. */
+export const colors = {
+  grey: ["#6e7781", "#9ea7b3"],
+  violet: ["#7c1fa2", "#d08bf0"],
+  blue: ["#0b57d0", "#6cb0ff"],
+  orange: ["#c2410c", "#ff9d5c"],
+  green: ["#15803d", "#5fd38a"],
+} as const;
+
+/** What is compared in a plot. The name is also a class of the style. */
+export interface Series<Name extends string> {
+  readonly names: readonly Name[];
+  readonly colors: Readonly<Record<Name, keyof typeof colors>>;
+  label(name: Name): string;
+}
 
 /** Neutral colours: background, text, quiet text, grid, axis. */
 const pageColors = {
@@ -21,11 +27,12 @@ const pageColors = {
   axis: ["#8c959f", "#6e7681"],
 } as const;
 
-function rules(side: 0 | 1): string {
+function rules<Name extends string>(series: Series<Name>, side: 0 | 1): string {
   const { page, text, quiet, grid, axis } = pageColors;
-  const targets = Object.entries(targetColors).map(
-    ([name, colors]) => `.${name}{stroke:${colors[side]};fill:${colors[side]}}`,
-  );
+  const own = series.names.map((name) => {
+    const color = colors[series.colors[name]][side];
+    return `.${name}{stroke:${color};fill:${color}}`;
+  });
   return [
     `.page{fill:${page[side]}}`,
     `text{fill:${text[side]}}`,
@@ -34,7 +41,7 @@ function rules(side: 0 | 1): string {
     `.axis{stroke:${axis[side]}}`,
     `.whisker{stroke:${text[side]}}`,
     `circle.dot{stroke:${page[side]}}`,
-    ...targets,
+    ...own,
   ].join("");
 }
 
@@ -44,7 +51,8 @@ const shapes =
   "polyline.line{fill:none;stroke-width:2.5;stroke-linejoin:round}.dot{stroke-width:1.5}" +
   "rect.bar{stroke:none}.whisker{stroke-width:1.5;fill:none}.grid,.axis{stroke-width:1}.one{stroke-width:1.5;stroke-dasharray:5 4}";
 
-const style = `<style>${shapes}${rules(0)}@media (prefers-color-scheme:dark){${rules(1)}}</style>`;
+const style = <Name extends string>(series: Series<Name>): string =>
+  `<style>${shapes}${rules(series, 0)}@media (prefers-color-scheme:dark){${rules(series, 1)}}</style>`;
 
 export function escapeText(text: string): string {
   return text
@@ -76,7 +84,7 @@ export const attributes = (values: Readonly<Record<string, string | number>>): s
 export const textAt = (x: number, y: number, className: string, text: string): string =>
   `<text ${attributes({ x, y, class: className })}>${escapeText(text)}</text>`;
 
-function legend(names: readonly TargetName[], label: (name: TargetName) => string): string {
+function legend<Name extends string>({ names, label }: Series<Name>): string {
   let x = frame.left;
   return names
     .map((name) => {
@@ -89,10 +97,10 @@ function legend(names: readonly TargetName[], label: (name: TargetName) => strin
 }
 
 /** Puts the content into a whole document. */
-export function svgDocument(
+export function svgDocument<Name extends string>(
   { title, subtitle, xLabel, yLabel }: FrameText,
   axes: { readonly x: readonly Tick[]; readonly y: readonly Tick[] },
-  series: { readonly names: readonly TargetName[]; label: (name: TargetName) => string },
+  series: Series<Name>,
   content: readonly string[],
 ): string {
   const { width, height, left, right, top, bottom } = frame;
@@ -104,11 +112,11 @@ export function svgDocument(
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(title)}">`,
-    style,
+    style(series),
     `<rect class="page" width="${width}" height="${height}"/>`,
     textAt(left, 28, "title", title),
     textAt(left, 48, "quiet small", subtitle),
-    legend(series.names, series.label),
+    legend(series),
     ...grid,
     `<line ${attributes({ class: "axis", x1: left, x2: right, y1: bottom, y2: bottom })}/>`,
     ...axes.x.map(({ at, label }) => textAt(at, bottom + 20, "small middle", label)),

@@ -3,6 +3,8 @@ import { contentType } from "./content-type/index.js";
 import { hotReplication } from "./hot-replication/index.js";
 import { hybrid } from "./hybrid/index.js";
 import { inverseLoad } from "./inverse-load/index.js";
+import { lard } from "./lard/index.js";
+import { lardReplicated } from "./lard-replicated/index.js";
 import { leastConnections } from "./least-connections/index.js";
 import { leastLoad } from "./least-load/index.js";
 import { leastTime } from "./least-time/index.js";
@@ -32,4 +34,6 @@ export const builtinPolicies: readonly PolicyModule<unknown>[] = [
   leastTime,
   weightedSplit,
   priority,
+  lard,
+  lardReplicated,
 ];

@@ -13,6 +13,7 @@ const settings: Readonly<Record<string, readonly Setting[]>> = {
   "inverse-load": [{ options: undefined }, { variant: "three figures", options: { weights } }],
   "least-time": [{ options: undefined }, { variant: "two", options: { among: "two" } }],
   "weighted-split": [{ options: { shares: { v1: 95, v2: 5 } } }],
+  nearest: [{ options: { zones: { eu: { networks: ["10.0.0.0/9"] }, us: { networks: ["10.128.0.0/9"] } } } }],
 };
 
 /** The settings with which a policy is measured; at least one. */
@@ -25,5 +26,7 @@ export function labelsOf(number: number): Record<string, string> {
   return {
     version: number % 8 === 0 ? "v2" : "v1",
     priority: number % 4 === 3 ? "1" : "0",
+    zone: number % 2 === 0 ? "eu" : "us",
+    content: number % 3 === 0 ? "image, video" : "text, other",
   };
 }

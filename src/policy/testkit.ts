@@ -172,6 +172,7 @@ export function fakeEnv(env: Partial<PolicyEnv> = {}): PolicyEnv {
     worker: 0,
     workers: 1,
     backends: [],
+    candidates: () => fakeCandidates([]),
     shared: null,
     random: seededRandom(1),
     log: () => {},

@@ -97,6 +97,11 @@ export interface PolicyEnv {
   /** All backends of the pool, eligible or not. */
   readonly backends: readonly Backend[];
   /**
+   * The backends that may get requests now, with their live load: for a look at the whole pool outside of `select`, by a timer. Always the same
+   * object, filled anew by each call; narrowing it has no effect. Backends with as many exchanges as they may have are in it, too.
+   */
+  candidates(): Candidates;
+  /**
    * Memory that the instances of all workers have in common: as many bytes as the module's `sharedBytes` says, zero at first.
    * It stays over a reload as long as pool, policy and size do. Null when the module does not ask for it.
    */

@@ -10,7 +10,7 @@ import {
 } from "../dataplane/index.js";
 import type { PolicyChain } from "../policy/chain.js";
 import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
-import { PLACEMENT_CELL } from "../policy/load-layout.js";
+import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
 import { loadPlugins } from "../policy/loader.js";
 import { PolicyRegistry } from "../policy/registry.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
@@ -85,10 +85,7 @@ class PoolPolicies {
     backends: readonly Backend[],
     private readonly load: Int32Array,
   ) {
-    // Filled to the end: an array with gaps may become a dictionary, which is slow to read.
-    const highest = backends.reduce((slot, backend) => Math.max(slot, backend.slot), 0);
-    this.bySlot = new Array<Backend | undefined>(highest + 1).fill(undefined);
-    for (const backend of backends) this.bySlot[backend.slot] = backend;
+    this.bySlot = arrangeBySlot(backends);
     this.slots = new Int32Array(backends.length + 1);
     this.candidates = new Candidates(load, this.slots, this.bySlot);
   }
@@ -121,6 +118,28 @@ class PoolPolicies {
     this.candidates = new Candidates(this.load, this.slots, this.bySlot);
     this.context = new LiveContext();
   }
+}
+
+function arrangeBySlot(backends: readonly Backend[]): (Backend | undefined)[] {
+  // Filled to the end: an array with gaps may become a dictionary, which is slow to read.
+  const highest = backends.reduce((slot, backend) => Math.max(slot, backend.slot), 0);
+  const bySlot = new Array<Backend | undefined>(highest + 1).fill(undefined);
+  for (const backend of backends) bySlot[backend.slot] = backend;
+  return bySlot;
+}
+
+/** See `PolicyEnv.candidates`. */
+function viewOf(backends: readonly Backend[], load: Int32Array): () => Candidates {
+  const slots = new Int32Array(backends.length + 1);
+  const candidates = new Candidates(load, slots, arrangeBySlot(backends));
+  return () => {
+    let count = 0;
+    for (const { slot } of backends) {
+      if (load[slot * LOAD_ROW_CELLS + LoadCell.eligible] === 1) slots[++count] = slot;
+    }
+    slots[0] = count;
+    return candidates;
+  };
 }
 
 function firstSlot(candidates: Candidates): number {
@@ -236,6 +255,7 @@ export class WorkerPolicies {
       worker,
       workers,
       backends: pool.candidates,
+      candidates: viewOf(pool.candidates, load),
       shared: null,
       random: Math.random,
       log: (message: string) => this.host.log("info", message, { pool: pool.name }),

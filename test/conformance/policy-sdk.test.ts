@@ -13,6 +13,7 @@ const options = { "~standard": { version: 1, vendor: "test", validate: (value: u
 interface Head { path: string }
 interface Context { addResponseHeader(name: string, value: string): void }
 interface Summary { method: string; target: string; host: string; status: number; responseHeader(name: string): string | undefined }
+interface View { length: number; at(i: number): { address: string }; active(i: number): number }
 const module = { apiVersion: 1, options };
 
 export default [
@@ -72,6 +73,19 @@ export default [
       };
     },
   },
+  {
+    ...module,
+    name: "viewer",
+    needs: { headers: [] },
+    addsResponseHeaders: true,
+    create: (_: unknown, env: { candidates(): View }) => ({
+      select: (__: Head, ___: unknown, context: Context) => {
+        const view = env.candidates();
+        const all = Array.from({ length: view.length }, (____, i) => view.at(i).address + "=" + view.active(i));
+        context.addResponseHeader("X-View", all.join(" "));
+      },
+    }),
+  },
 ];
 `;
 
@@ -80,7 +94,8 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
   writeFileSync(join(directory, "sdk.ts"), PLUGINS);
   afterAll(() => rmSync(directory, { recursive: true }));
   const origin = useRawOrigin();
-  const names = ["stamper", "stamper-later", "smuggler", "learner", "counter"];
+  const other = useRawOrigin();
+  const names = ["stamper", "stamper-later", "smuggler", "learner", "counter", "viewer"];
   // Responses are changed, so none of them can pass user space.
   const proxy = useProxy(
     engine,
@@ -90,14 +105,19 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
         policies: join(directory, "*.ts"),
         routes: names.map((name) => ({ match: { path: `/${name}/` }, pool: name })),
         pools: Object.fromEntries(
-          names.map((name) => [name, { policy: name, backends: [{ address: origin.address }] }]),
+          names.map((name) => {
+            const addresses = name === "viewer" ? [origin.address, other.address] : [origin.address];
+            return [name, { policy: name, backends: addresses.map((address) => ({ address })) }];
+          }),
         ),
       },
       warmUp: false as const,
     }),
     { linked: false },
   );
-  beforeEach(() => origin.answer(ok("fine", "content-type: text/x-test")));
+  beforeEach(() => {
+    for (const each of [origin, other]) each.answer(ok("fine", "content-type: text/x-test"));
+  });
 
   const ask = async (path: string, field: string) =>
     (await proxy.exchange(request(`GET ${path} HTTP/1.1`))).fields.get(field);
@@ -134,5 +154,13 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
       counts.set(worker, [...(counts.get(worker) ?? []), i]);
     }
     expect([...counts.keys()].sort()).toEqual(["0", "1"]);
+  });
+
+  it("can look at the pool as it is now", async () => {
+    const all = `${origin.address}=0 ${other.address}=0`;
+    expect(await ask("/viewer/", "x-view")).toBe(all);
+    const url = `${proxy.adminUrl}/api/v1/backends/viewer/${other.address}/drain`;
+    expect((await fetch(url, { method: "POST" })).status).toBe(200);
+    await expect.poll(() => ask("/viewer/", "x-view")).toBe(`${origin.address}=0`);
   });
 });

@@ -1,0 +1,34 @@
+import type { Backend, Candidates } from "../../src/policy/index.js";
+import { Seeds } from "../uri-hash/seeds.js";
+
+/** A slot has 12 bits: the load table has 4096 rows. */
+const SLOT_BITS = 12;
+const SLOT_MASK = (1 << SLOT_BITS) - 1;
+
+/**
+ * How backends are written in the table: the slot in the lower 12 bits, above it 20 bits of the hash of the address. After a reload a
+ * slot may belong to another backend; that one has another mark. Never 0, which stands for nobody.
+ */
+export class Marks {
+  private readonly seeds = new Seeds();
+
+  constructor(backends: readonly Backend[]) {
+    for (const backend of backends) this.seeds.know(backend);
+  }
+
+  /** The mark of a backend. */
+  of(backend: Backend): number {
+    this.seeds.know(backend);
+    // The lowest bit of the hash is given up.
+    return (this.seeds.first(backend.slot) << SLOT_BITS) | (1 << SLOT_BITS) | backend.slot;
+  }
+
+  /** The position of the candidate that has this mark; -1 if there is none. */
+  find(mark: number, candidates: Candidates): number {
+    const slot = mark & SLOT_MASK;
+    for (let i = 0; i < candidates.length; i++) {
+      if (candidates.slotAt(i) === slot) return this.of(candidates.at(i)) === mark ? i : -1;
+    }
+    return -1;
+  }
+}

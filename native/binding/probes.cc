@@ -151,6 +151,11 @@ Napi::Object load_layout(Napi::Env env) {
   put("activeSockets", LoadField::active_sockets);
   put("queue", LoadField::queue);
   put("utilization", LoadField::utilization);
+  put("failuresFrom", LoadField::failures_from);
+  put("successes", LoadField::successes);
+  put("failures", LoadField::failures);
+  put("failureRun", LoadField::failure_run);
+  put("longestRun", LoadField::longest_run);
   return layout;
 }
 

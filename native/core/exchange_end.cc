@@ -104,6 +104,9 @@ void Exchange::upstream_failed(Failure failure) {
   const bool reused = upstream_ != nullptr && upstream_->reused();
   account_bytes();
   worker_.load().add(backend_->slot, LoadField::errors, 1);
+  // A kept connection that ended says nothing about the backend; a fresh one that failed does.
+  const bool stale = reused && failure == Failure::reset && !response_started_;
+  if (!stale) worker_.load().observe_result(backend_->slot, 0);
   if (response_started_) {
     record(status_);
     // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
@@ -118,7 +121,6 @@ void Exchange::upstream_failed(Failure failure) {
   backend_ = nullptr;
   attempts_++;
   worker_.stats().retries++;
-  // A kept connection that ended says nothing about the backend; a fresh one that failed does.
   if (reused) {
     avoid_reuse_ = true;
   } else {
@@ -290,6 +292,10 @@ void Exchange::report(const Outcome& outcome) {
   const uint32_t route = routed ? snapshot_->route_ids[outcome.route] : RequestKey::kNoRoute;
   stats.requests[{route, backend, outcome.status}]++;
   stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
+  // Of a response that the client did not want to the end nobody knows whether it would have been whole.
+  if (chosen && outcome.answered && (outcome.ok || outcome.status >= 500)) {
+    worker_.load().observe_result(backend_->slot, outcome.status);
+  }
   if (pool_ != nullptr && chosen && pool_->wants_done) {
     worker_.host().exchange_done({
         .pool = *pool_,

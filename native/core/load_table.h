@@ -1,4 +1,4 @@
-// The shared load table: one row of 64 bytes (one cache line) for each backend slot, in memory that all workers and
+// The shared load table: one row of 128 bytes (two cache lines) for each backend slot, in memory that all workers and
 // the control plane see. `src/policy/load-layout.ts` is the other copy of this layout; a test compares them.
 #pragma once
 
@@ -25,9 +25,15 @@ enum class LoadField : uint32_t {
   active_sockets,
   queue,
   utilization,
+  // The second line is not written unless somebody watches for outliers.
+  failures_from,  // the least status that is a failure, 0: nobody watches
+  successes,      // wraps
+  failures,       // wraps
+  failure_run,    // since the last success
+  longest_run,    // since the control plane set it to 0
 };
 
-inline constexpr uint32_t kLoadRowFields = 16;
+inline constexpr uint32_t kLoadRowFields = 32;
 
 class LoadTable {
  public:
@@ -70,10 +76,27 @@ class LoadTable {
     const int64_t sample = micros > INT32_MAX ? INT32_MAX : static_cast<int64_t>(micros);
     const int64_t old = get(slot, LoadField::ewma_micros);
     const int64_t next = old == 0 ? sample : old + (sample - old) / 8;
-    at(slot, LoadField::ewma_micros).store(static_cast<int32_t>(next), std::memory_order_relaxed);
+    put(slot, LoadField::ewma_micros, static_cast<int32_t>(next));
+  }
+
+  // For those who watch for outliers: how an exchange with the backend went. Status 0: no proper answer. A run that two workers lengthen at once may be one short.
+  void observe_result(uint32_t slot, uint32_t status) {
+    const int32_t failures_from = get(slot, LoadField::failures_from);
+    if (failures_from == 0) return;
+    if (status != 0 && static_cast<int32_t>(status) < failures_from) {
+      add(slot, LoadField::successes, 1);
+      if (get(slot, LoadField::failure_run) != 0) put(slot, LoadField::failure_run, 0);
+      return;
+    }
+    add(slot, LoadField::failures, 1);
+    const int32_t run = add(slot, LoadField::failure_run, 1);
+    if (run > get(slot, LoadField::longest_run)) put(slot, LoadField::longest_run, run);
   }
 
  private:
+  void put(uint32_t slot, LoadField field, int32_t value) {
+    at(slot, field).store(value, std::memory_order_relaxed);
+  }
   std::atomic_ref<int32_t> at(uint32_t slot, LoadField field) const {
     return std::atomic_ref<int32_t>(rows_[slot * kLoadRowFields + static_cast<uint32_t>(field)]);
   }

@@ -119,12 +119,3 @@ export function parsePathPattern(text: string): string {
     throw fail("has . or .. as a segment, requests are compared without them");
   return text;
 }
-
-/** The path of a health check, with a query if it has one. Throws InvalidValue. */
-export function parseHealthPath(text: string): string {
-  if (/^\/[\x21-\x7e]*$/.test(text) && !text.includes("#")) return text;
-  throw new InvalidValue(
-    "LS_CONFIG_VALUE",
-    `${show(text)} is not a request target, expected one such as /healthz`,
-  );
-}

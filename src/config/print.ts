@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { formatAddress } from "./address.js";
+import { formatStatusRange } from "./health-values.js";
 import type { Config, PoolConfig, RouteConfig } from "./types.js";
 import { formatDuration, formatSize } from "./units.js";
 
@@ -42,8 +43,17 @@ function printPool({ name: _, traits: __, ...pool }: PoolConfig): object {
     backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),
     health: pool.health && {
       ...pool.health,
+      status: pool.health.type === "tcp" ? undefined : pool.health.status.map(formatStatusRange),
       interval: formatDuration(pool.health.interval),
+      fastInterval: formatDuration(pool.health.fastInterval),
       timeout: formatDuration(pool.health.timeout),
     },
+    outliers: pool.outliers && {
+      ...pool.outliers,
+      interval: formatDuration(pool.outliers.interval),
+      ejection: formatDuration(pool.outliers.ejection),
+      maxEjection: formatDuration(pool.outliers.maxEjection),
+    },
+    slowStart: formatDuration(pool.slowStart),
   };
 }

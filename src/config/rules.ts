@@ -2,6 +2,7 @@ import { LongspliceError } from "../errors/index.js";
 import type { PolicySpec, PolicyTraits } from "../policy/registry.js";
 import { canonicalAddress, isLocal, LOOPBACK, parseAddress } from "./address.js";
 import { carrierOddities, carrierRules } from "./carrier-rules.js";
+import { healthRules } from "./health-rules.js";
 import { suggestion } from "./nearest.js";
 import { formatPath, type Issue, type Path } from "./problem.js";
 import { type Fields, fields, isMapping, issue, items } from "./raw.js";
@@ -78,15 +79,6 @@ function addressRules(root: Fields, folder: string): Issue[] {
     }),
   );
   return [listening, ...pools].flatMap((group) => duplicates(group, folder));
-}
-
-/** Checks need one place to ask. */
-function healthRules(pool: Fields, path: Path): Issue[] {
-  const transparent = items(pool.backends).some((each) => fields(each).address === "original-destination");
-  if (!transparent || pool.health === undefined || pool.health === null) return [];
-  const message =
-    "the original destination is not one place that could be checked, expected no health checks or other backends";
-  return [{ code: "LS_CONFIG_CONFLICT", path: [...path, "health"], part: "key", message }];
 }
 
 interface Located {

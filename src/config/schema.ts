@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { LOOPBACK, parseAddress, parseBackendAddress, parseRange } from "./address.js";
+import { parseFactor, parseHealthHost, parseHealthPath, parseStatusRange } from "./health-values.js";
 import {
   parseHeaderName,
-  parseHealthPath,
   parseHostPattern,
   parseMethod,
   parsePathPattern,
@@ -123,17 +123,40 @@ const backend = z.strictObject({
 });
 
 const health = z.strictObject({
-  path: text(parseHealthPath),
+  type: z.enum(["http", "tcp"]).default("http"),
+  path: text(parseHealthPath).optional(),
+  host: text(parseHealthHost).optional(),
+  status: listOf(parsed(z.unknown(), parseStatusRange), 1).prefault("200-399"),
+  body: z.string().min(1).optional(),
+  port: count(1, 65_535).optional(),
   interval: duration(10).prefault("2s"),
+  fastInterval: duration(10).prefault("500ms"),
   timeout: duration().prefault("1s"),
   rise: count(1, 1000).default(2),
   fall: count(1, 1000).default(3),
+});
+
+const factor = parsed(z.unknown(), parseFactor);
+
+const outliers = z.strictObject({
+  consecutiveFailures: count(0, 1000).default(5),
+  failuresFrom: count(500, 600).default(500),
+  interval: duration(1000).prefault("10s"),
+  successRateFactor: factor.prefault(1.9),
+  latencyFactor: factor.prefault(0),
+  minBackends: count(2, 1000).default(5),
+  minRequests: count(1).default(100),
+  ejection: duration(100).prefault("30s"),
+  maxEjection: duration(100).prefault("5m"),
+  panicThreshold: count(0, 100).default(50),
 });
 
 const pool = z.strictObject({
   policy: listOf(policy, 1).prefault("round-robin"),
   backends: z.array(backend).min(1),
   health: health.nullable().default(null),
+  outliers: outliers.nullable().default(null),
+  slowStart: duration(0).prefault("0s"),
   maxConnections: count(0).default(0),
   proxyProtocol: z.enum(["none", "v1", "v2"]).default("none"),
 });

@@ -92,6 +92,10 @@ export interface PoolConfig {
   readonly backends: readonly BackendConfig[];
   /** Null: no checks. */
   readonly health: Readonly<NonNullable<ConfigFile["pools"][string]["health"]>> | null;
+  /** Null: nobody watches for backends that serve worse than the others. */
+  readonly outliers: Readonly<NonNullable<ConfigFile["pools"][string]["outliers"]>> | null;
+  /** How long a backend that comes back gets less than its weight, 0 = not at all. */
+  readonly slowStart: number;
   /** Exchanges at once per backend, 0 = unlimited. */
   readonly maxConnections: number;
   /** Which PROXY header backends are sent. */

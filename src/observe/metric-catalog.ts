@@ -149,12 +149,28 @@ const backends: readonly ValueMetric[] = [
   ),
   perBackend("longsplice_backend_active", "Exchanges in flight.", (b) => b.active),
   perBackend("longsplice_backend_connections", "Open upstream connections.", (b) => b.connections),
-  perBackend("longsplice_backend_weight", "Weight in effect.", (b) => b.weight),
+  perBackend(
+    "longsplice_backend_weight",
+    "Weight in effect.",
+    ({ weight, weightPercent }) => (weight * weightPercent) / 100,
+  ),
   perBackend(
     "longsplice_backend_latency_seconds",
     "Moving average of the time to the response head.",
     (b) => b.ewmaMicros / 1e6,
   ),
+  value({
+    kind: "counter",
+    name: "longsplice_backend_ejections_total",
+    help: "Times that a backend was taken out for how it served requests.",
+    labels: ["pool", "backend", "reason"],
+    series: ({ backends }) =>
+      backends.flatMap(({ pool, address, ejections }) =>
+        Object.entries(ejections).map(([reason, count]): Series<"pool" | "backend" | "reason"> => {
+          return [{ pool, backend: address, reason }, count];
+        }),
+      ),
+  }),
 ];
 
 /** Counters and gauges that are read anew at every scrape. */

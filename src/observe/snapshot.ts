@@ -81,7 +81,12 @@ export interface BackendState {
   readonly pool: string;
   readonly address: string;
   readonly health: "unknown" | "healthy" | "unhealthy" | "draining";
+  /** Why it is what it is; empty if it never changed. */
+  readonly reason: string;
+  /** As configured. */
   readonly weight: number;
+  /** The part of it that is in effect. */
+  readonly weightPercent: number;
   /** Exchanges in flight. */
   readonly active: number;
   readonly requests: number;
@@ -90,6 +95,8 @@ export interface BackendState {
   readonly connections: number;
   /** Moving average of the time to the response head, in microseconds. */
   readonly ewmaMicros: number;
+  /** Times that it was taken out for how it served, by reason. */
+  readonly ejections: Readonly<Record<string, number>>;
 }
 
 /** Where the numbers come from; the composition root implements it. */

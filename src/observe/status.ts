@@ -31,7 +31,11 @@ export interface ServiceInfo {
 export interface BackendStatus {
   readonly address: string;
   readonly health: BackendState["health"];
+  /** Why it is what it is: what the last check saw, or why it was ejected; empty if it never changed. */
+  readonly reason: string;
   readonly weight: number;
+  /** The part of the weight that is in effect: less than 100 while the backend starts slowly. */
+  readonly weightPercent: number;
   readonly active: number;
   readonly connections: number;
   readonly requests: number;
@@ -122,15 +126,17 @@ export function buildStatus(parts: StatusParts): Status {
 
 /** One backend in the form of the status. */
 export function backendStatus(backend: BackendState, window: RateWindow): BackendStatus {
-  const { address, health, weight, active, connections, requests, errors, ewmaMicros } = backend;
+  const { address, health, reason, weight, weightPercent, ewmaMicros } = backend;
   return {
     address,
     health,
+    reason,
     weight,
-    active,
-    connections,
-    requests,
-    errors,
+    weightPercent,
+    active: backend.active,
+    connections: backend.connections,
+    requests: backend.requests,
+    errors: backend.errors,
     requestsPerSecond: window.ofBackend(backend.pool, address),
     latencyMs: ewmaMicros === 0 ? null : ewmaMicros / 1000,
   };

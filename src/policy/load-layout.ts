@@ -1,11 +1,12 @@
 /**
  * The shape of the load table: one shared block of 32-bit signed cells that native code writes and policies
- * read. A row is 64 bytes, one cache line, so that workers counting on different backends do not
- * invalidate each other's lines. `native/` mirrors these numbers; they change together or not at all.
+ * read. A row is 128 bytes, two cache lines, so that workers counting on different backends do not
+ * invalidate each other's lines; the second line is for what happens in pools that watch for outliers only.
+ * `native/` mirrors these numbers; they change together or not at all.
  */
 
 /** Cells per backend. A slot's row starts at cell `slot * LOAD_ROW_CELLS`. */
-export const LOAD_ROW_CELLS = 16;
+export const LOAD_ROW_CELLS = 32;
 
 /** Backends that fit into the table, over all pools. */
 export const LOAD_CAPACITY = 4096;
@@ -25,6 +26,7 @@ export const LoadCell = {
   active: 0,
   /** 1 if a policy may be offered this backend. */
   eligible: 1,
+  /** In effect; means something beside the others of the pool only. */
   weight: 2,
   /** Exchanges allowed at once; 0 = unlimited. */
   maxConnections: 3,
@@ -36,7 +38,7 @@ export const LoadCell = {
   requests: 6,
   /** Open upstream connections, busy and idle. */
   connections: 7,
-  /** One of `HealthCode`. */
+  /** One of `HealthCode`; of a backend that was ejected for its conduct, what it was before. */
   health: 8,
   /** What the backend's host or the backend itself reports (`ReportedFigure`), plus 1; 0 = not known, or not any more. */
   cpu: 9,
@@ -46,6 +48,16 @@ export const LoadCell = {
   activeSockets: 13,
   queue: 14,
   utilization: 15,
+  /** The least status of a response that is a failure of the backend's; 0: nobody watches, so the next four cells stand still. */
+  failuresFrom: 16,
+  /** Exchanges that ended well; wraps. */
+  successes: 17,
+  /** Exchanges that ended with such a status or without a proper answer, and connections that failed; wraps. */
+  failures: 18,
+  /** Failures since the last success. */
+  failureRun: 19,
+  /** The most that `failureRun` has been since this was set to 0. */
+  longestRun: 20,
 } as const;
 
 /**

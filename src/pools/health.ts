@@ -16,10 +16,20 @@ export interface HealthState {
   readonly against: number;
   /** True between the admin's `drain` and `enable`, whatever the checks say. */
   readonly draining: boolean;
+  /** True while its conduct keeps it out, whatever the checks say. */
+  readonly ejected: boolean;
+  /** What it says of itself, whatever the checks say. */
+  readonly advised: "up" | "drain" | "down";
 }
 
 /** A backend of which nothing is known yet. It gets requests: without checks nothing ever will be known. */
-export const UNKNOWN: HealthState = { observed: "unknown", against: 0, draining: false };
+export const UNKNOWN: HealthState = {
+  observed: "unknown",
+  against: 0,
+  draining: false,
+  ejected: false,
+  advised: "up",
+};
 
 /**
  * The state after one more check. The first passed check makes an unknown backend healthy at once: it gets requests
@@ -34,22 +44,48 @@ export function observe(state: HealthState, passed: boolean, { rise, fall }: Thr
   return { ...state, observed: passed ? "healthy" : "unhealthy", against: 0 };
 }
 
-/** The state after the admin ordered the backend to drain, or to take part again. */
+/** The state after the admin ordered the backend to drain, or to take part again. An ejection does not outlive the order. */
 export function setDraining(state: HealthState, draining: boolean): HealthState {
-  return { ...state, draining };
+  return { ...state, draining, ejected: false };
 }
 
-/** Forgets what checks said, because no check watches it any more. An order to drain stays. */
+/** The state after an ejection, or after its end. */
+export function setEjected(state: HealthState, ejected: boolean): HealthState {
+  return { ...state, ejected };
+}
+
+/** The state after the backend said something else of itself. */
+export function setAdvised(state: HealthState, advised: HealthState["advised"]): HealthState {
+  return { ...state, advised };
+}
+
+/** Forgets what checks said, because no check watches it any more. All else stays. */
 export function forget(state: HealthState): HealthState {
-  return { ...UNKNOWN, draining: state.draining };
+  return { ...state, observed: "unknown", against: 0 };
 }
 
 /** The one word for a state. */
 export function healthOf(state: HealthState): Health {
-  return state.draining ? "draining" : state.observed;
+  if (isDraining(state)) return "draining";
+  return state.ejected || isDown(state) ? "unhealthy" : state.observed;
+}
+
+/** Whether it finishes what it has begun, and is to get nothing more. */
+export function isDraining({ draining, advised }: HealthState): boolean {
+  return draining || advised === "drain";
+}
+
+/** Whether nothing good is to be expected of it, not even for what it has begun. */
+export function isDown({ observed, advised }: HealthState): boolean {
+  return observed === "unhealthy" || advised === "down";
+}
+
+/** Whether the backend might be given new requests, were it not for its conduct. */
+export function isUsable(state: HealthState): boolean {
+  return !isDraining(state) && !isDown(state);
 }
 
 /** Whether the backend may be given new requests. */
 export function isEligible(state: HealthState): boolean {
-  return !state.draining && state.observed !== "unhealthy";
+  return isUsable(state) && !state.ejected;
 }

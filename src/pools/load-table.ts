@@ -61,6 +61,11 @@ export class LoadTable {
     Atomics.store(this.cells, slot * LOAD_ROW_CELLS + LoadCell[cell], value);
   }
 
+  /** Reads a cell and sets it to 0, in one step. */
+  take(slot: number, cell: LoadCellName): number {
+    return Atomics.exchange(this.cells, slot * LOAD_ROW_CELLS + LoadCell[cell], 0);
+  }
+
   private recycle(): number | undefined {
     const idle = (slot: number) => this.read(slot, "active") === 0 && this.read(slot, "connections") === 0;
     const position = this.retired.findIndex(idle);

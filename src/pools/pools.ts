@@ -1,14 +1,19 @@
 import type { Backend } from "../policy/types.js";
 import { formatAddress } from "./address.js";
-import type { LoadTable } from "./load-table.js";
 import {
+  type Advice,
+  type BackendListener,
   type BackendSpec,
   type BackendStatus,
   type HealthEvent,
   PooledBackend,
-  type PoolSpec,
-} from "./pool.js";
+} from "./backend.js";
+import type { LoadTable } from "./load-table.js";
+import { Pool, type PoolSpec } from "./pool.js";
 import type { ProberDeps } from "./prober.js";
+
+/** How often pools do what is due, milliseconds: so long may a run of failures or the end of an ejection go unnoticed. */
+const TICK_MS = 250;
 
 /** Settings of `Pools`. */
 export interface PoolsOptions extends ProberDeps {
@@ -21,10 +26,11 @@ export interface PoolsOptions extends ProberDeps {
  * Lives on the main thread; workers see the table only.
  */
 export class Pools {
-  /** By pool and address, in the order of the configuration. */
-  private pools = new Map<string, Map<string, PooledBackend>>();
+  private pools = new Map<string, Pool>();
   /** What the last `apply` dropped, by table key. It stays as it was for workers that have not switched, and comes back whole. */
   private dropped = new Map<string, PooledBackend>();
+  /** While a pool has something to do. */
+  private ticker: NodeJS.Timeout | undefined;
 
   /** Throws as `apply` does. */
   constructor(
@@ -45,34 +51,23 @@ export class Pools {
   apply(specs: Iterable<PoolSpec>): void {
     const wanted = [...specs];
     const slots = this.reserve(wanted);
-    const next = new Map<string, Map<string, PooledBackend>>();
-    for (const pool of wanted) {
-      const backends = new Map<string, PooledBackend>();
-      next.set(pool.name, backends);
-      for (const spec of pool.backends) {
-        const address = formatAddress(spec.address);
-        const slot = slots.get(keyOf(pool.name, address)) as number;
-        const backend =
-          backends.get(address) ??
-          this.find(pool.name, address) ??
-          this.dropped.get(keyOf(pool.name, address)) ??
-          this.make(pool.name, spec, slot);
-        backend.configure(spec, pool);
-        backends.set(address, backend);
-      }
-    }
+    const next = new Map<string, Pool>();
+    for (const pool of wanted) next.set(pool.name, new Pool(pool, this.gather(pool, slots)));
     this.retire(slots);
     this.pools = next;
+    this.keepTime();
   }
 
   /** The backends of a pool as policies see them; empty if there is no such pool. */
   backendsOf(pool: string): Backend[] {
-    return [...(this.pools.get(pool)?.values() ?? [])].map((entry) => entry.backend);
+    return [...(this.pools.get(pool)?.backends.values() ?? [])].map((entry) => entry.backend);
   }
 
   /** Every backend of every pool, with live figures. */
   backends(): BackendStatus[] {
-    return [...this.pools.values()].flatMap((pool) => [...pool.values()].map((entry) => entry.status()));
+    return [...this.pools.values()].flatMap((pool) =>
+      [...pool.backends.values()].map((entry) => entry.status()),
+    );
   }
 
   /** Stops giving a backend new requests. Returns its new state, undefined if there is no such backend. */
@@ -85,9 +80,47 @@ export class Pools {
     return this.setDraining(pool, address, false);
   }
 
+  /**
+   * Does with a backend as it is advised, until it is advised otherwise; `{ reason }` alone takes all back. A change of weight makes
+   * links return once, so one that hardly matters is better not said. Nothing happens if there is no such backend.
+   */
+  advise(pool: string, address: string, advice: Advice): void {
+    this.find(pool, address)?.advise(advice);
+  }
+
   /** Stops all checks. Idempotent. */
   close(): void {
     this.apply([]);
+  }
+
+  /** The backends of a pool by address, those that are there already and new ones, as it wants them. */
+  private gather(pool: PoolSpec, slots: ReadonlyMap<string, number>): Map<string, PooledBackend> {
+    const backends = new Map<string, PooledBackend>();
+    // At the start of a pool all are new, and a slow start of all is none.
+    const grows = (this.pools.get(pool.name)?.backends.size ?? 0) > 0;
+    for (const spec of pool.backends) {
+      const address = formatAddress(spec.address);
+      const key = keyOf(pool.name, address);
+      const known = backends.get(address) ?? this.find(pool.name, address) ?? this.dropped.get(key);
+      const backend = known ?? this.make(pool.name, spec, slots.get(key) as number);
+      backend.configure(spec, pool);
+      if (known === undefined && grows) backend.startSlowly();
+      backends.set(address, backend);
+    }
+    return backends;
+  }
+
+  /** Starts or stops the ticker. */
+  private keepTime(): void {
+    const wanted = [...this.pools.values()].some((pool) => pool.lives);
+    if (wanted === (this.ticker !== undefined)) return;
+    clearInterval(this.ticker);
+    this.ticker = wanted ? setInterval(() => this.tick(), TICK_MS).unref() : undefined;
+  }
+
+  private tick(): void {
+    for (const pool of this.pools.values()) pool.tick();
+    this.keepTime();
   }
 
   private setDraining(pool: string, address: string, draining: boolean): BackendStatus | undefined {
@@ -123,16 +156,22 @@ export class Pools {
   }
 
   private make(pool: string, spec: BackendSpec, slot: number): PooledBackend {
-    const onHealth = this.options.onHealth ?? (() => {});
-    return new PooledBackend(pool, spec, slot, this.table, onHealth, this.options);
+    const listener: BackendListener = {
+      onHealth: this.options.onHealth ?? (() => {}),
+      onShare: (name) => {
+        this.pools.get(name)?.weigh();
+        this.keepTime();
+      },
+    };
+    return new PooledBackend(pool, spec, slot, this.table, listener, this.options);
   }
 
   private find(pool: string, address: string): PooledBackend | undefined {
-    return this.pools.get(pool)?.get(address);
+    return this.pools.get(pool)?.backends.get(address);
   }
 
   private backendsByKey(): Map<string, PooledBackend> {
-    const entries = [...this.pools].flatMap(([pool, backends]) =>
+    const entries = [...this.pools].flatMap(([pool, { backends }]) =>
       [...backends].map(([address, backend]): [string, PooledBackend] => [keyOf(pool, address), backend]),
     );
     return new Map(entries);

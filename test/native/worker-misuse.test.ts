@@ -6,7 +6,7 @@ const addon = loadAddon();
 
 function options() {
   return {
-    load: new Int32Array(new SharedArrayBuffer(64 * 16)),
+    load: new Int32Array(new SharedArrayBuffer(64 * 32)),
     headBytes: new Uint8Array(1024),
     headIndex: new Int32Array(128),
     candidates: new Int32Array(17),

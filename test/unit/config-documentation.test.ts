@@ -22,6 +22,7 @@ test.each([
   ["`pools.NAME.policy[]`", ["pools", "x", "policy", 0]],
   ["`pools.NAME.backends[]`", ["pools", "x", "backends", 0]],
   ["`pools.NAME.health`", ["pools", "x", "health"]],
+  ["`pools.NAME.outliers`", ["pools", "x", "outliers"]],
   ["`admin`", ["admin"]],
   ["`timeouts`", ["timeouts"]],
   ["`limits`", ["limits"]],

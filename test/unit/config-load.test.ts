@@ -37,6 +37,8 @@ describe("a configuration", () => {
             traits: { choosesBy: "load", readsResponses: false, changesResponses: false },
             backends: [{ address: { kind: "tcp", host: "127.0.0.1", port: 9001 }, weight: 1, labels: {} }],
             health: null,
+            outliers: null,
+            slowStart: 0,
             maxConnections: 0,
           },
         ],
@@ -83,7 +85,9 @@ pools:
     backends:
       - { address: "Backend.internal:9001", weight: 0, labels: { zone: eu } }
       - { address: ":9002" }
-    health: { path: /healthz?deep, interval: 500ms, timeout: 1.5s, rise: 1, fall: 5 }
+    health: { path: /healthz?deep, host: "a.example:81", status: [200, 301-304], body: "a: b", port: 81, interval: 500ms, fastInterval: 50ms, timeout: 1.5s, rise: 1, fall: 5 }
+    outliers: { latencyFactor: 2.5, ejection: 1m }
+    slowStart: 1m
     maxConnections: 7
 admin: { address: ":9901", token: "a-long-secret==" }
 timeouts: { header: 1m, drain: 0s }
@@ -132,7 +136,24 @@ logLevel: debug
         { address: { host: "backend.internal", port: 9001 }, weight: 0, labels: { zone: "eu" } },
         { address: { host: "127.0.0.1", port: 9002 }, weight: 1 },
       ],
-      health: { path: "/healthz?deep", interval: 500, timeout: 1500, rise: 1, fall: 5 },
+      health: {
+        type: "http",
+        path: "/healthz?deep",
+        host: "a.example:81",
+        status: [
+          [200, 200],
+          [301, 304],
+        ],
+        body: "a: b",
+        port: 81,
+        interval: 500,
+        fastInterval: 50,
+        timeout: 1500,
+        rise: 1,
+        fall: 5,
+      },
+      outliers: { consecutiveFailures: 5, latencyFactor: 2.5, ejection: 60_000, maxEjection: 300_000 },
+      slowStart: 60_000,
       maxConnections: 7,
     });
     expect(config.admin).toEqual({

@@ -204,11 +204,6 @@ const values: Case[] = [
     more("admin: { address: :1, token: abc }"),
     "4:30: admin.token: a token has 8 to 512 letters, digits or - . _ ~ + / [LS_CONFIG_VALUE]",
   ],
-  [
-    "a health check of no path",
-    pool("health: { path: healthz }"),
-    '3:67: pools.web.health.path: "healthz" is not a request target, expected one such as /healthz [LS_CONFIG_VALUE]',
-  ],
 ];
 
 const headers: Case[] = [

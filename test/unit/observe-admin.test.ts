@@ -75,6 +75,9 @@ beforeEach(() => {
     pool: "api",
     address,
     health: "healthy",
+    reason: "status 200",
+    weightPercent: 100,
+    ejections: {},
     ...numbers,
   }));
 });

@@ -72,12 +72,15 @@ const backend = (address: string, health: BackendState["health"]): BackendState 
   pool: "api",
   address,
   health,
+  reason: "",
   weight: 2,
+  weightPercent: 25,
   active: 1,
   requests: 9,
   errors: 0,
   connections: 3,
   ewmaMicros: 2500,
+  ejections: { failures: 3, latency: 0 },
 });
 
 let workers: WorkerSnapshot[];
@@ -163,6 +166,11 @@ describe("the metrics", () => {
 
   it("show what may get new exchanges as healthy", async () => {
     const families = await scrape();
+    expect(by(families.get("longsplice_backend_ejections_total"), "reason")).toEqual({
+      failures: 3,
+      latency: 0,
+    });
+    expect(by(families.get("longsplice_backend_weight"), "pool")).toEqual({ api: 0.5 });
     expect(by(families.get("longsplice_backend_healthy"), "backend")).toEqual({
       "unknown:80": 1,
       "healthy:80": 1,

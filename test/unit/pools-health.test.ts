@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { forget, healthOf, isEligible, observe, setDraining, UNKNOWN } from "../../src/pools/health.js";
+import {
+  forget,
+  healthOf,
+  isEligible,
+  isUsable,
+  observe,
+  setAdvised,
+  setDraining,
+  setEjected,
+  UNKNOWN,
+} from "../../src/pools/health.js";
 
 const thresholds = { rise: 2, fall: 3 };
 /** Health after each check of a history like "++-". */
@@ -47,6 +57,31 @@ describe("health", () => {
   it("is unknown again when nobody checks any more, but stays draining", () => {
     expect(healthOf(forget(stateAfter("---")))).toBe("unknown");
     expect(healthOf(forget(setDraining(stateAfter("---"), true)))).toBe("draining");
+  });
+
+  it("is unhealthy while ejected, whatever the checks say, and then what they said", () => {
+    const ejected = setEjected(stateAfter("+"), true);
+    expect([healthOf(ejected), isEligible(ejected), isUsable(ejected)]).toEqual(["unhealthy", false, true]);
+    expect(history("++", ejected)).toEqual(["unhealthy", "unhealthy"]);
+    expect(healthOf(setEjected(ejected, false))).toBe("healthy");
+    expect(healthOf(forget(ejected))).toBe("unhealthy");
+  });
+
+  it("of an ejected backend is draining by order, and the order ends the ejection", () => {
+    const drained = setDraining(setEjected(stateAfter("+"), true), true);
+    expect(healthOf(drained)).toBe("draining");
+    expect(healthOf(setDraining(drained, false))).toBe("healthy");
+  });
+
+  it("is what the backend says of itself, unless that is better than what is known", () => {
+    const say = (advised: "up" | "drain" | "down", checks: string) =>
+      healthOf(setAdvised(stateAfter(checks), advised));
+    expect([say("up", "+"), say("drain", "+"), say("down", "+")]).toEqual([
+      "healthy",
+      "draining",
+      "unhealthy",
+    ]);
+    expect([say("up", "---"), say("down", "---")]).toEqual(["unhealthy", "unhealthy"]);
   });
 
   it("agrees, for any history, with the last run of equal results that was long enough", () => {

@@ -3,9 +3,9 @@ import { LOAD_CAPACITY, LOAD_ROW_CELLS, LoadCell } from "../../src/policy/load-l
 import { LoadTable } from "../../src/pools/load-table.js";
 
 describe("the layout", () => {
-  it("is the one that native code mirrors: 64 bytes a row, cells in this order", () => {
-    expect(LOAD_ROW_CELLS * Int32Array.BYTES_PER_ELEMENT).toBe(64);
-    expect(new LoadTable().buffer.byteLength).toBe(4097 * 64);
+  it("is the one that native code mirrors: 128 bytes a row, cells in this order", () => {
+    expect(LOAD_ROW_CELLS * Int32Array.BYTES_PER_ELEMENT).toBe(128);
+    expect(new LoadTable().buffer.byteLength).toBe(4097 * 128);
     expect(Object.entries(LoadCell)).toEqual([
       ["active", 0],
       ["eligible", 1],
@@ -23,6 +23,11 @@ describe("the layout", () => {
       ["activeSockets", 13],
       ["queue", 14],
       ["utilization", 15],
+      ["failuresFrom", 16],
+      ["successes", 17],
+      ["failures", 18],
+      ["failureRun", 19],
+      ["longestRun", 20],
     ]);
   });
 });
@@ -34,6 +39,13 @@ describe("the load table", () => {
     table.write(slot, "weight", 7);
     expect(new Int32Array(table.buffer)[slot * LOAD_ROW_CELLS + 2]).toBe(7);
     expect(table.read(slot, "weight")).toBe(7);
+  });
+
+  it("reads a cell and empties it in one step", () => {
+    const table = new LoadTable();
+    const slot = table.acquire("pool a");
+    table.write(slot, "longestRun", 7);
+    expect([table.take(slot, "longestRun"), table.take(slot, "longestRun")]).toEqual([7, 0]);
   });
 
   it("gives each key a slot of its own, and the same again", () => {

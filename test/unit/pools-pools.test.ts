@@ -1,23 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LOAD_CAPACITY } from "../../src/policy/load-layout.js";
 import { formatAddress, type HealthEvent, LoadTable, type PoolSpec, Pools } from "../../src/pools/index.js";
-import type { Probe } from "../../src/pools/prober.js";
-
-const CHECK = { path: "/", interval: 1000, timeout: 100, rise: 1, fall: 2 };
-
-/** A pool of backends on 10.0.0.1, ports as given. */
-const pool = (name: string, ports: readonly number[], change: Partial<PoolSpec> = {}): PoolSpec => ({
-  name,
-  backends: ports.map((port) => ({
-    address: { kind: "tcp", host: "10.0.0.1", port },
-    weight: 1,
-    labels: {},
-  })),
-  health: null,
-  proxyProtocol: "none",
-  maxConnections: 0,
-  ...change,
-});
+import type { Probe } from "../../src/pools/probe.js";
+import { CHECK, pool } from "./pools-support.js";
 
 let table: LoadTable;
 let events: HealthEvent[];
@@ -73,14 +58,17 @@ describe("pools", () => {
         address: "10.0.0.1:1",
         slot,
         health: "unknown",
+        reason: "",
         eligible: true,
         weight: 4,
+        weightPercent: 100,
         labels: { zone: "eu" },
         active: 3,
         requests: 2 ** 32 - 1,
         errors: 0,
         connections: 0,
         ewmaMicros: 0,
+        ejections: { failures: 0, success_rate: 0, latency: 0 },
       },
     ]);
     expect(pools.backendsOf("a")).toEqual([{ slot, address: "10.0.0.1:1", labels: { zone: "eu" } }]);
@@ -154,7 +142,7 @@ describe("a reload", () => {
   it("goes on with the same checks, and replaces those that changed", async () => {
     const asked: string[] = [];
     const recording: Probe = async (_address, check) => {
-      asked.push(check.path);
+      asked.push(check.path ?? "");
       return { passed: true, detail: "" };
     };
     pools = new Pools(table, [pool("a", [1], { health: CHECK })], { probe: recording, random: () => 0.5 });

@@ -6,17 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Address } from "../../src/pools/address.js";
-import {
-  type BackendCheck,
-  type Probe,
-  type ProbeResult,
-  Prober,
-  probeHttp,
-} from "../../src/pools/prober.js";
+import { type BackendCheck, type Probe, type ProbeResult, probe } from "../../src/pools/probe.js";
+import { Prober } from "../../src/pools/prober.js";
 
 const check: BackendCheck = {
+  type: "http",
   path: "/healthz?deep=1",
+  status: [[200, 399]],
   interval: 1000,
+  fastInterval: 300,
   timeout: 200,
   rise: 2,
   fall: 3,
@@ -44,7 +42,8 @@ const answer =
   (_request, response) => {
     response.writeHead(status, headers).end("body");
   };
-const ask = (address: Address) => probeHttp(address, check, AbortSignal.timeout(check.timeout));
+const ask = (address: Address, change: Partial<BackendCheck> = {}) =>
+  probe(address, { ...check, ...change }, AbortSignal.timeout(check.timeout));
 
 describe("a check over HTTP", () => {
   it.each([
@@ -70,7 +69,7 @@ describe("a check over HTTP", () => {
       }),
     );
     const address = await listen(server);
-    const result = await probeHttp(address, { ...check, proxyProtocol }, AbortSignal.timeout(check.timeout));
+    const result = await ask(address, { proxyProtocol });
     expect(result).toEqual({ passed: true, detail: "status 204" });
     expect(seen.startsWith(`${header}GET /healthz?deep=1 HTTP/1.1\r\n`)).toBe(true);
   });
@@ -88,6 +87,61 @@ describe("a check over HTTP", () => {
     const { port } = server.address() as AddressInfo;
     expect(seen).toEqual(Array(2).fill(`GET /healthz?deep=1 127.0.0.1:${port} close`));
     expect(connections).toBe(2);
+  });
+
+  it("passes only with a status that is expected", async () => {
+    const status = [
+      [200, 200],
+      [418, 420],
+    ] as const;
+    const expected = async (code: number) => {
+      return (await ask(await listen(createServer(answer(code))), { status })).passed;
+    };
+    expect(await Promise.all([200, 201, 417, 418, 420, 421].map(expected))).toEqual([
+      true,
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  it("passes only with the text that is expected in the body, also if it comes in pieces", async () => {
+    const address = await listen(
+      createServer((_request, response) => {
+        response.write("all is w");
+        setTimeout(() => response.end("ell"), 10);
+      }),
+    );
+    expect(await ask(address, { body: "is well" })).toEqual({ passed: true, detail: "status 200" });
+    expect(await ask(address, { body: "is bad" })).toEqual({
+      passed: false,
+      detail: 'status 200 without "is bad"',
+    });
+  });
+
+  it("looks for a text no longer than the timeout, and no further than 64 KiB", async () => {
+    const slow = await listen(createServer((_request, response) => void response.write("x")));
+    expect(await ask(slow, { body: "y" })).toEqual({ passed: false, detail: "no answer within 200 ms" });
+    const long = await listen(
+      createServer((_request, response) => void response.write(`${"x".repeat(2 ** 17)}y`)),
+    );
+    expect((await ask(long, { body: "y" })).passed).toBe(false);
+  });
+
+  it("asks another host and port if it is told to", async () => {
+    let host: string | undefined;
+    const address = await listen(
+      createServer((request, response) => {
+        host = request.headers.host;
+        response.end();
+      }),
+    );
+    const { port } = address as { port: number };
+    const elsewhere: Address = { kind: "tcp", host: "127.0.0.1", port: 1 };
+    expect((await ask(elsewhere, { port, host: "www.example.com" })).passed).toBe(true);
+    expect(host).toBe("www.example.com");
   });
 
   it("works over a unix socket", async () => {
@@ -126,12 +180,50 @@ describe("a check over HTTP", () => {
   });
 });
 
+describe("a check over TCP", () => {
+  const tcp = { type: "tcp" } as const;
+
+  it("passes where somebody accepts, and says no word", async () => {
+    let seen = "";
+    let closed = false;
+    const server = createTcpServer((socket) => {
+      socket.on("data", (bytes) => (seen += bytes));
+      socket.on("close", () => (closed = true));
+    });
+    expect(await ask(await listen(server), tcp)).toEqual({ passed: true, detail: "connected" });
+    await vi.waitFor(() => expect(closed).toBe(true));
+    expect(seen).toBe("");
+  });
+
+  it("begins with a PROXY header where the pool has one", async () => {
+    let seen = "";
+    const server = createTcpServer((socket) => socket.on("data", (bytes) => (seen += bytes)));
+    await ask(await listen(server), { ...tcp, proxyProtocol: "v1" });
+    await vi.waitFor(() => expect(seen).toBe("PROXY UNKNOWN\r\n"));
+  });
+
+  it("fails where nobody listens, or does not answer in time", async () => {
+    const gone = await listen(createTcpServer());
+    await cleanups.pop()?.();
+    const refused = await ask(gone, tcp);
+    expect(refused.passed).toBe(false);
+    expect(refused.detail).toContain("ECONNREFUSED");
+    const aborted = AbortSignal.abort();
+    const silent = await probe({ kind: "tcp", host: "127.0.0.1", port: 9 }, { ...check, ...tcp }, aborted);
+    expect(silent).toEqual({ passed: false, detail: "no answer within 200 ms" });
+  });
+});
+
 describe("the prober", () => {
   const address: Address = { kind: "tcp", host: "127.0.0.1", port: 1 };
-  const fake = (probe: Probe, random = () => 0.5) => {
+  const fake = (probe: Probe, random = () => 0.5, doubtful = () => false) => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const results: ProbeResult[] = [];
-    const prober = new Prober(address, check, (result) => results.push(result), { probe, random });
+    const onResult = (result: ProbeResult) => {
+      results.push(result);
+      return doubtful();
+    };
+    const prober = new Prober(address, check, onResult, { probe, random });
     cleanups.push(() => prober.stop());
     return { prober, results };
   };
@@ -144,6 +236,23 @@ describe("the prober", () => {
     expect(probe).toHaveBeenCalledTimes(1);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(probe).toHaveBeenCalledTimes(11);
+  });
+
+  it("checks again after the fast interval while there is doubt", async () => {
+    let doubt = true;
+    const probe = vi.fn(async () => passed);
+    fake(
+      probe,
+      () => 0.5,
+      () => doubt,
+    );
+    await vi.advanceTimersByTimeAsync(50 + 3 * 300);
+    expect(probe).toHaveBeenCalledTimes(4);
+    doubt = false;
+    await vi.advanceTimersByTimeAsync(300 + 999);
+    expect(probe).toHaveBeenCalledTimes(5);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(probe).toHaveBeenCalledTimes(6);
   });
 
   it("lets the pauses vary by a tenth", async () => {

@@ -175,7 +175,7 @@ function backendRow(pool) {
   const active = element("span");
   const action = element("button");
   const numbers = textRow([
-    ["num", (b) => whole.format(b.weight)],
+    ["num", (b) => whole.format(b.weight) + (b.weightPercent < 100 ? ` × ${b.weightPercent} %` : "")],
     ["num", (b) => rate(b.requestsPerSecond)],
     ["num", (b) => count(b.requests)],
     ["num", (b) => count(b.errors)],
@@ -201,6 +201,7 @@ function backendRow(pool) {
       address.title = backend.address;
       health.className = `chip ${backend.health}`;
       setText(health, backend.health);
+      health.title = backend.reason;
       setText(active, whole.format(backend.active));
       fill.style.width = `${(100 * backend.active) / Math.max(1, busiest)}%`;
       numbers.update(backend);

@@ -11,6 +11,7 @@ const OF_OTHER_ENGINES = [
   "test/conformance/sockmap-engine.test.ts",
   "test/hostile/heads-anew.test.ts",
   "test/integration/health.test.ts",
+  "test/integration/discovery.test.ts",
   "test/integration/node-versions.test.ts",
 ];
 

@@ -20,6 +20,7 @@ export interface Zone {
 const stack = [
   "src/cli",
   "src/server",
+  "src/discovery",
   "src/config",
   "src/routing",
   "src/pools",

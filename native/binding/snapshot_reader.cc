@@ -66,6 +66,9 @@ Pool read_pool(JsReader& reader, const Napi::Object& from) {
   pool.proxy_protocol = proxy_protocol == "v1"   ? ProxyProtocol::v1
                         : proxy_protocol == "v2" ? ProxyProtocol::v2
                                                  : ProxyProtocol::none;
+  const Napi::Object retries = reader.object(from, "retries");
+  pool.retries = {reader.number(retries, "slot"), reader.number(retries, "percent"),
+                  reader.number(retries, "min")};
   const Napi::Array backends = reader.array(from, "backends");
   for (uint32_t i = 0; i < backends.Length(); i++) {
     const Napi::Object entry = reader.element(backends, i);
@@ -135,8 +138,8 @@ SnapshotPtr read_snapshot(JsReader& reader, const Napi::Object& from) {
   }
   const Napi::Object timeouts = reader.object(from, "timeouts");
   snapshot->timeouts = {reader.number(timeouts, "header"), reader.number(timeouts, "connect"),
-                        reader.number(timeouts, "response"), reader.number(timeouts, "idle"),
-                        reader.number(timeouts, "stream")};
+                        reader.number(timeouts, "queue"),  reader.number(timeouts, "response"),
+                        reader.number(timeouts, "idle"),   reader.number(timeouts, "stream")};
   const Napi::Object limits = reader.object(from, "limits");
   snapshot->limits = {reader.number(limits, "headerBytes"), reader.number(limits, "headers"),
                       reader.number(limits, "connections"), reader.number(limits, "queue")};

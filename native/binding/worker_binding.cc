@@ -76,6 +76,7 @@ Napi::Function WorkerBinding::define(Napi::Env env) {
                          InstanceMethod<&WorkerBinding::close>("close"),
                          InstanceMethod<&WorkerBinding::decided>("decided"),
                          InstanceMethod<&WorkerBinding::add_response_field>("addResponseField"),
+                         InstanceMethod<&WorkerBinding::policies_in_use>("policiesInUse"),
                          InstanceMethod<&WorkerBinding::stats>("stats"),
                      });
 }
@@ -201,12 +202,13 @@ Napi::Value WorkerBinding::apply(const Napi::CallbackInfo& info) {
     Napi::TypeError::New(Env(), "Worker.apply: " + reader.error()).ThrowAsJavaScriptException();
     return {};
   }
+  const uint32_t slots = worker_->load().slots();
   for (const Pool& pool : snapshot->pools) {
-    for (const Backend& backend : pool.backends) {
-      if (backend.slot < worker_->load().slots()) continue;
-      Napi::RangeError::New(Env(), "Worker.apply: slot outside the load table").ThrowAsJavaScriptException();
-      return {};
-    }
+    const bool fits =
+        std::ranges::all_of(pool.backends, [&](const Backend& backend) { return backend.slot < slots; });
+    if (fits && pool.retries.slot < slots) continue;
+    Napi::RangeError::New(Env(), "Worker.apply: slot outside the load table").ThrowAsJavaScriptException();
+    return {};
   }
   worker_->apply(snapshot);
   return Env().Undefined();
@@ -255,6 +257,14 @@ Napi::Value WorkerBinding::add_response_field(const Napi::CallbackInfo& info) {
   const std::string bytes(line.begin(), line.end());
   worker_->add_response_field(info[0].As<Napi::Number>().Uint32Value(), bytes);
   return Env().Undefined();
+}
+
+Napi::Value WorkerBinding::policies_in_use(const Napi::CallbackInfo&) {
+  if (!require_open()) return {};
+  const std::vector<uint32_t> numbers = worker_->policies_in_use();
+  Napi::Array result = Napi::Array::New(Env(), numbers.size());
+  for (size_t i = 0; i < numbers.size(); i++) result[static_cast<uint32_t>(i)] = numbers[i];
+  return result;
 }
 
 Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
@@ -307,7 +317,8 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
   result["links"] = links;
   result["packetFallbacks"] = counts_to_js(env, stats.fallbacks);
   result["bodyFallbacks"] = counts_to_js(env, stats.body_fallbacks);
-  result["retries"] = static_cast<double>(stats.retries);
+  result["retries"] = counts_to_js(env, stats.retries);
+  result["retriesRefused"] = static_cast<double>(stats.retries_refused);
   result["idleUpstream"] = static_cast<double>(worker_->idle_set().size());
   result["requestSeconds"] = histogram_to_js(env, stats.request_seconds);
   result["decisionSeconds"] = histogram_to_js(env, stats.decision_seconds);

@@ -43,6 +43,7 @@ class WorkerBinding final : public Napi::ObjectWrap<WorkerBinding>, public Host 
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value decided(const Napi::CallbackInfo& info);
   Napi::Value add_response_field(const Napi::CallbackInfo& info);
+  Napi::Value policies_in_use(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   static void on_readable(uv_poll_t* handle, int status, int events);

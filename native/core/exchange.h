@@ -80,8 +80,13 @@ class Exchange : private Splicer::Owner {
 
   // exchange_select.cc
   void choose();
+  bool is_left(const Backend& backend) const;
+  bool any_left() const;
   void use(int32_t slot);
-  void wait_for_place();
+  // The queues of a pool: for a place at a backend, and for one more try.
+  static constexpr uint32_t kBudgetQueue = 1u << 31;
+  void wait_in_queue(uint32_t queue);
+  void not_served(std::string_view why);
   void leave_queue();
   const Backend* find_backend(uint32_t slot) const;
   void note_place();
@@ -162,6 +167,13 @@ class Exchange : private Splicer::Owner {
   // exchange_end.cc
   void upstream_failed(Failure failure);
   bool may_retry(Failure failure) const;
+  static const char* failure_name(Failure failure);
+  void try_again();
+  int32_t budget() const;
+  bool has_budget();
+  bool take_from_budget();
+  void leave_budget();
+  bool backend_stays() const;
   void answer(uint32_t status, std::string_view detail);
   void finish();
   bool has_right_window();
@@ -229,6 +241,9 @@ class Exchange : private Splicer::Owner {
   uint32_t token_ = 0;
   int failure_status_ = 0;
   bool holds_place_ = false;
+  bool in_budget_ = false;  // of retries
+  const char* retry_reason_ = "";
+  uint32_t queue_ = 0;  // which one it waits in, or did last
   bool queued_ = false;
   bool avoid_reuse_ = false;
 

@@ -112,7 +112,8 @@ void Exchange::upstream_failed(Failure failure) {
     // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
     return over(response_ends_with_connection() ? Downstream::After::reset : Downstream::After::close);
   }
-  const bool retry = may_retry(failure);
+  const bool costs = !reused && failure != Failure::connect && failure != Failure::connect_timeout;
+  const bool retry = may_retry(failure) && (!costs || has_budget());
   failure_status_ = failure == Failure::connect_timeout || failure == Failure::response_timeout ? 504 : 502;
   const uint32_t slot = backend_->slot;
   if (!retry) return answer(static_cast<uint32_t>(failure_status_), "the backend did not answer properly");
@@ -120,7 +121,7 @@ void Exchange::upstream_failed(Failure failure) {
   release_place();
   backend_ = nullptr;
   attempts_++;
-  worker_.stats().retries++;
+  retry_reason_ = reused ? "stale" : failure_name(failure);
   if (reused) {
     avoid_reuse_ = true;
   } else {
@@ -136,6 +137,12 @@ void Exchange::upstream_failed(Failure failure) {
     request_fields_ = summarize_fields(request_);
   }
   client_.set_state(Downstream::State::deciding);
+  if (costs && any_left() && !take_from_budget()) return wait_in_queue(pool_->policy | kBudgetQueue);
+  try_again();
+}
+
+void Exchange::try_again() {
+  worker_.stats().retries[retry_reason_]++;
   choose();
 }
 
@@ -146,6 +153,50 @@ bool Exchange::may_retry(Failure failure) const {
   // Every backend is asked at most once, and a backend that was not reached has seen nothing.
   if (failure == Failure::connect || failure == Failure::connect_timeout) return true;
   return idempotent() && replayable_ && attempts_ + 1 < kMaxAttempts;
+}
+
+const char* Exchange::failure_name(Failure failure) {
+  switch (failure) {
+    case Failure::connect:
+      return "connect";
+    case Failure::connect_timeout:
+      return "connect_timeout";
+    case Failure::garbage:
+      return "garbage";
+    default:
+      return "reset";
+  }
+}
+
+// A pool whose backends fail because they have too much to do must not get all of it twice at a time. The budget is the pool's,
+// of all workers together. One is always allowed, or those that wait would wait for nothing.
+int32_t Exchange::budget() const {
+  const auto [slot, percent, least] = pool_->retries;
+  int64_t active = 1;
+  for (const Backend& backend : pool_->backends)
+    active += worker_.load().get(backend.slot, LoadField::active);
+  return static_cast<int32_t>(std::max<int64_t>({1, least, active * percent / 100}));
+}
+
+bool Exchange::has_budget() {
+  if (pool_->retries.percent > 0 || pool_->retries.least > 0) return true;
+  worker_.stats().retries_refused++;
+  return false;
+}
+
+bool Exchange::take_from_budget() {
+  if (in_budget_) return true;
+  LoadTable& load = worker_.load();
+  const int32_t taken = load.add(pool_->retries.slot, LoadField::active, 1);
+  in_budget_ = taken <= budget();
+  if (!in_budget_) load.add(pool_->retries.slot, LoadField::active, -1);
+  return in_budget_;
+}
+
+void Exchange::leave_budget() {
+  if (!std::exchange(in_budget_, false)) return;
+  worker_.load().add(pool_->retries.slot, LoadField::active, -1);
+  worker_.place_freed();
 }
 
 void Exchange::answer(uint32_t status, std::string_view detail) {
@@ -179,14 +230,21 @@ void Exchange::answer(uint32_t status, std::string_view detail) {
 void Exchange::finish() {
   const bool request_done = request_body_.complete() && !upstream_write_failed_;
   record(status_);
-  if (request_done && !tunnel_ && upstream_->input().empty() && !upstream_->stream().has_output() &&
-      has_right_window()) {
+  if (request_done && !tunnel_ && backend_stays() && upstream_->input().empty() &&
+      !upstream_->stream().has_output() && has_right_window()) {
     upstream_->become_idle(upstream_idle_ms_);
     upstream_ = nullptr;
   }
   if (tunnel_) return over(Downstream::After::close);
   if (!request_done && !request_body_.complete()) return over(Downstream::After::linger);
   over(client_keep_alive_ ? Downstream::After::keep_alive : Downstream::After::close);
+}
+
+// A reload may have taken it away, and its place in the tables may be another one's.
+bool Exchange::backend_stays() const {
+  if (snapshot_ == worker_.snapshot()) return true;
+  const Backend* now = worker_.backend_at(backend_->slot);
+  return now != nullptr && now->id == backend_->id && now->address.text() == backend_->address.text();
 }
 
 // Whether the connection to the backend is of the kind that a new one would be. A window cannot be taken back.
@@ -219,6 +277,7 @@ void Exchange::abandon() {
   if (backend_ != nullptr) account_bytes();
   drop_upstream();
   release_place();
+  leave_budget();
   if (!recorded_ && head_complete_) record(status_ != 0 ? status_ : kClientClosedRequest);
 }
 
@@ -236,7 +295,7 @@ void Exchange::client_gone() {
 void Exchange::timed_out() {
   switch (client_.state()) {
     case Downstream::State::deciding:
-      return answer(503, "no backend became free in time");
+      return not_served("no backend became free in time");
     case Downstream::State::connecting:
       return upstream_failed(Failure::connect_timeout);
     default:

@@ -33,6 +33,7 @@ const char* Exchange::join(Link kind, const Splicer::Terms& asked) {
     count_fallback(reason);
     return reason;
   }
+  leave_budget();  // for what passes is not this request alone
   linked_ = carried_ = kind;
   waits_ = 0;
   up_ = {terms.client_budget.value_or(UINT64_MAX), 0};

@@ -22,8 +22,7 @@ void Exchange::choose() {
   size_t count = 0;
   bool any_eligible = false;
   for (const Backend& backend : pool_->backends) {
-    if (worker_.load().get(backend.slot, LoadField::eligible) == 0) continue;
-    if (std::ranges::find(tried_, backend.slot) != tried_.end()) continue;
+    if (!is_left(backend)) continue;
     any_eligible = true;
     if (worker_.load().has_room(backend.slot) && count < kMaxCandidates) slots[count++] = backend.slot;
   }
@@ -31,7 +30,7 @@ void Exchange::choose() {
     if (failure_status_ != 0) return answer(static_cast<uint32_t>(failure_status_), "no backend answered");
     return answer(503, "no healthy backend");
   }
-  if (count == 0) return wait_for_place();
+  if (count == 0) return wait_in_queue(pool_->policy);
   const uint32_t token = worker_.next_token();
   const std::string_view path = target_.substr(0, target_.find('?'));
   policy_fields_.clear();
@@ -58,6 +57,17 @@ void Exchange::choose() {
   use(slot);
 }
 
+// A candidate, as far as anybody but the policies is concerned.
+bool Exchange::is_left(const Backend& backend) const {
+  return worker_.load().get(backend.slot, LoadField::eligible) != 0 &&
+         std::ranges::find(tried_, backend.slot) == tried_.end() &&
+         (snapshot_ == worker_.snapshot() || !worker_.given_away(backend));
+}
+
+bool Exchange::any_left() const {
+  return std::ranges::any_of(pool_->backends, [&](const Backend& backend) { return is_left(backend); });
+}
+
 void Exchange::decided(int32_t slot) {
   token_ = 0;
   use(slot);
@@ -70,7 +80,7 @@ void Exchange::use(int32_t slot) {
   // Another worker may have taken the last place since the candidates were listed.
   if (!worker_.load().acquire(backend_->slot)) {
     backend_ = nullptr;
-    return wait_for_place();
+    return wait_in_queue(pool_->policy);
   }
   holds_place_ = true;
   note_place();
@@ -96,20 +106,32 @@ const Backend* Exchange::find_backend(uint32_t slot) const {
   return found == pool_->backends.end() ? nullptr : &*found;
 }
 
-// The wait is bounded in time by the connect timeout, as for a backend that does not answer.
-void Exchange::wait_for_place() {
+void Exchange::wait_in_queue(uint32_t queue) {
   client_.set_state(Downstream::State::deciding);
   if (queued_) return;
-  if (!worker_.enqueue(pool_->policy, client_))
-    return answer(503, "all backends are busy and the queue is full");
+  queue_ = queue;
+  if (!worker_.enqueue(queue_, client_)) return not_served("all backends are busy and the queue is full");
   queued_ = true;
-  client_.arm(snapshot_->timeouts.connect);
+  client_.arm(snapshot_->timeouts.queue);
+}
+
+// It waited in vain, or there was no room to wait in. What a backend did to it says more than that.
+void Exchange::not_served(std::string_view why) {
+  if ((queue_ & kBudgetQueue) == 0) return answer(503, why);
+  worker_.stats().retries_refused++;
+  answer(static_cast<uint32_t>(failure_status_),
+         "the backend did not answer properly, and others have enough to do");
 }
 
 bool Exchange::try_from_queue() {
+  if ((queue_ & kBudgetQueue) != 0) {
+    if (!take_from_budget()) return false;
+    leave_queue();
+    try_again();
+    return true;
+  }
   const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {
-    return worker_.load().get(backend.slot, LoadField::eligible) != 0 &&
-           worker_.load().has_room(backend.slot) && std::ranges::find(tried_, backend.slot) == tried_.end();
+    return worker_.load().has_room(backend.slot) && is_left(backend);
   });
   if (!any_room) return false;
   leave_queue();
@@ -120,7 +142,7 @@ bool Exchange::try_from_queue() {
 void Exchange::leave_queue() {
   if (!queued_) return;
   queued_ = false;
-  worker_.dequeue(pool_->policy, client_);
+  worker_.dequeue(std::exchange(queue_, 0), client_);
 }
 
 bool Exchange::connect() {

@@ -239,7 +239,7 @@ void Exchange::await_response() {
 void Exchange::give_client_back(Downstream::After after) {
   record(status_);
   const bool closes = upstream_->stream().peer_closed() || worker_.splicer()->standing(link_).backend_closes;
-  if (late_from_backend_.empty() && !closes) {
+  if (late_from_backend_.empty() && !closes && backend_stays()) {
     upstream_->become_idle(upstream_->idle_limit_ms());
     upstream_ = nullptr;
   }

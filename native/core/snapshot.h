@@ -37,10 +37,17 @@ struct Pool {
   enum class Choice : uint8_t { by_load, by_target, by_request };
   Choice choice = Choice::by_request;
   ProxyProtocol proxy_protocol = ProxyProtocol::none;  // said to the backends
+  // Of the requests at the backends so many per cent may be there for another time, and in any case `least`.
+  struct Retries {
+    uint32_t slot = 0;  // the row of the load table whose `active` counts them
+    uint32_t percent = 0;
+    uint32_t least = 0;
+  };
+  Retries retries;
 };
 
 struct Timeouts {
-  uint32_t header, connect, response, idle, stream;  // milliseconds
+  uint32_t header, connect, queue, response, idle, stream;  // milliseconds
 };
 
 struct Limits {

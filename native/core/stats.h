@@ -52,7 +52,9 @@ struct Stats {
       {0.0000005, 0.000001, 0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.0005, 0.001, 0.01, 0.1}};
   ByteCount downstream;  // bytes of bodies, and whatever links for good carried, towards clients
   ByteCount upstream;    // ... and towards backends
-  uint64_t retries = 0;
+  // By reason: requests that went to a backend again, or to another one.
+  std::map<std::string_view, uint64_t> retries;
+  uint64_t retries_refused = 0;  // by the budget
   uint64_t links_finished = 0;
   uint64_t links_reset = 0;
   uint64_t links_idle = 0;

@@ -175,16 +175,30 @@ void Worker::apply(SnapshotPtr snapshot) {
   for (const Pool& pool : snapshot_->pools) {
     for (const Backend& backend : pool.backends) {
       const auto found = kept.find(backend.slot);
-      if (found != kept.end() && found->second->address.text() == backend.address.text()) continue;
+      const bool stays = found != kept.end() && found->second->id == backend.id &&
+                         found->second->address.text() == backend.address.text();
+      if (stays) continue;
       idle_set_.close_slot(backend.slot);
     }
   }
   translated_.clear();
   bodies_.clear();
   snapshot_ = std::move(snapshot);
+  backends_ = std::move(kept);
+  snapshots_.push_back(snapshot_);
   publish_verdicts();
   const uint32_t mss = least_mss();
   for (const auto& listener : listeners_) listener->limit_segments(mss);
+}
+
+std::vector<uint32_t> Worker::policies_in_use() {
+  std::erase_if(snapshots_, [](const auto& snapshot) { return snapshot.expired(); });
+  std::vector<uint32_t> numbers;
+  for (const auto& weak : snapshots_) {
+    const SnapshotPtr snapshot = weak.lock();
+    for (const Pool& pool : snapshot->pools) numbers.push_back(pool.policy);
+  }
+  return numbers;
 }
 
 // What every client's segments have to fit through, as nobody on the way of a link could cut them.

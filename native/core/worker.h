@@ -63,6 +63,18 @@ class Worker {
   Splicer* splicer() { return splicer_.get(); }
   HeldStreams& held() { return held_; }
   const SnapshotPtr& snapshot() const { return snapshot_; }
+  // Whose slot it is now; null if nobody's.
+  const Backend* backend_at(uint32_t slot) const {
+    const auto found = backends_.find(slot);
+    return found == backends_.end() ? nullptr : found->second;
+  }
+  // For exchanges that began before a reload: its slot is another one's by now.
+  bool given_away(const Backend& backend) const {
+    const Backend* now = backend_at(backend.slot);
+    return now != nullptr && now->id != backend.id;
+  }
+  // The policy chains that exchanges may still ask, by number.
+  std::vector<uint32_t> policies_in_use();
   const Verdicts& verdicts() const { return verdicts_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   bool draining() const { return draining_; }
@@ -131,6 +143,9 @@ class Worker {
   HeldStreams held_;
   std::unique_ptr<char[]> scratch_;
   SnapshotPtr snapshot_;
+  std::unordered_map<uint32_t, const Backend*> backends_;  // of the snapshot, by slot
+  std::vector<std::weak_ptr<const Snapshot>>
+      snapshots_;  // that one, and those of exchanges that began before
   Verdicts verdicts_;
   uint64_t backend_states_ = 0;
   std::unordered_set<uint32_t> translated_;  // slots

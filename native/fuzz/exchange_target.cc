@@ -64,11 +64,12 @@ std::shared_ptr<Snapshot> make_snapshot(const SocketAddress& backend) {
             .backends = {},
             .needed_headers = {},
             .needed_response_headers = {},
-            .wants_done = true};
+            .wants_done = true,
+            .retries = {.slot = kBackends, .percent = 100, .least = 100}};
   for (uint32_t slot = 0; slot < kBackends; slot++) pool.backends.push_back({slot, slot, backend, "backend"});
   snapshot->pools.push_back(std::move(pool));
   constexpr uint32_t kNever = 600'000;
-  snapshot->timeouts = {kNever, kNever, kNever, kNever, kNever};
+  snapshot->timeouts = {kNever, kNever, kNever, kNever, kNever, kNever};
   snapshot->limits = {.header_bytes = 2048, .headers = 24, .connections = 0, .queue = 16};
   ForwardingRules& forwarding = snapshot->forwarding;
   forwarding.active = true;
@@ -97,8 +98,8 @@ class World {
     for (uint32_t slot = 0; slot < kBackends; slot++) {
       load_[slot * kLoadRowFields + static_cast<uint32_t>(LoadField::eligible)] = 1;
     }
-    worker_ =
-        std::make_unique<Worker>(host_, LoadTable(load_.data(), kBackends), std::move(engine), nullptr, 1);
+    worker_ = std::make_unique<Worker>(host_, LoadTable(load_.data(), kBackends + 1), std::move(engine),
+                                       nullptr, 1);
     worker_->apply(make_snapshot(back));
     worker_->listen(open_listener(front_, 64), "front", {});
   }
@@ -126,7 +127,7 @@ class World {
   }
 
   FirstCandidate host_;
-  std::array<int32_t, (kBackends + 1) * kLoadRowFields> load_{};
+  std::array<int32_t, (kBackends + 2) * kLoadRowFields> load_{};
   SocketAddress front_;
   Fd backends_;
   std::unique_ptr<Worker> worker_;

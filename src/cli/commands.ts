@@ -7,6 +7,7 @@ import {
   loadConfig,
   printConfig,
 } from "../config/index.js";
+import { memberFileProblems } from "../discovery/index.js";
 import { LongspliceError } from "../errors/index.js";
 import { renderDoctor } from "./doctor.js";
 import { renderPlan } from "./plan.js";
@@ -46,6 +47,8 @@ export async function check(options: CheckArguments, system: CliSystem): Promise
   const loaded = await loadConfig(file, await system.configDeps());
   warn(loaded, system);
   const { config } = loaded;
+  for (const problem of await memberFileProblems(config))
+    system.stderr.write(`${file}: warning: ${problem}\n`);
   if (options.print) system.stdout.write(printConfig(config));
   else if (options.plan) system.stdout.write(`${renderPlan(config, await packetObstacle(system))}\n`);
   else system.stdout.write(`${file}: ok (${summary(config)})\n`);
@@ -93,11 +96,14 @@ function warn({ warnings }: LoadedConfig, system: CliSystem): void {
 
 function summary({ listeners, routes, pools }: Config): string {
   const backends = [...pools.values()].reduce((sum, pool) => sum + pool.backends.length, 0);
+  const sources = [...pools.values()].reduce((sum, pool) => sum + pool.discover.length, 0);
   const counts: [number, string][] = [
     [listeners.length, "listener"],
     [routes.length, "route"],
     [pools.size, "pool"],
     [backends, "backend"],
+    ...(sources > 0 ? [[sources, "source of backends"] as [number, string]] : []),
   ];
-  return counts.map(([count, what]) => `${count} ${what}${count === 1 ? "" : "s"}`).join(", ");
+  const plural = (what: string) => what.replace(/\w+/, "$&s");
+  return counts.map(([count, what]) => `${count} ${count === 1 ? what : plural(what)}`).join(", ");
 }

@@ -54,6 +54,9 @@ function effectivePool(
       options,
       sharedBytes: policies.sharedBytes(name, options),
     })),
+    discover: pool.discover.map((source) =>
+      source.file === undefined ? source : { ...source, file: resolve(folder, source.file) },
+    ),
     backends: pool.backends.map((backend) => ({
       ...backend,
       address: resolveAddress(backend.address, folder),

@@ -40,6 +40,7 @@ function printPool({ name: _, traits: __, ...pool }: PoolConfig): object {
   return {
     ...pool,
     policy: pool.policy.map(({ name, options }) => ({ name, options })),
+    discover: pool.discover.map((source) => ({ ...source, interval: formatDuration(source.interval) })),
     backends: pool.backends.map((backend) => ({ ...backend, address: formatAddress(backend.address) })),
     health: pool.health && {
       ...pool.health,

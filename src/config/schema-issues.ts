@@ -10,7 +10,7 @@ import { show } from "./show.js";
 export function checkSchema(value: unknown): { file: ConfigFile | undefined; issues: Issue[] } {
   const result = configSchema.safeParse(value, { reportInput: true });
   if (result.success) return { file: result.data, issues: [] };
-  return { file: undefined, issues: withoutEchoes(result.error.issues.flatMap(translate)) };
+  return { file: undefined, issues: withoutEchoes(result.error.issues.flatMap(translateIssue)) };
 }
 
 /** A misspelt key is one problem, not also a missing key. */
@@ -27,7 +27,7 @@ function withoutEchoes(issues: readonly Issue[]): Issue[] {
 }
 
 /** Says what the schema library found in the words and with the codes of this project. */
-function translate(issue: z.core.$ZodIssue): Issue[] {
+export function translateIssue(issue: z.core.$ZodIssue): Issue[] {
   const at = (code: ErrorCode, message: string, part: Issue["part"] = "value"): Issue[] => [
     { path: issue.path, part, code, message },
   ];

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { LOOPBACK, parseAddress, parseBackendAddress, parseRange } from "./address.js";
 import { parseFactor, parseHealthHost, parseHealthPath, parseStatusRange } from "./health-values.js";
+import { parseDnsName, parseNameServer, parseServiceName } from "./dns-names.js";
 import {
   parseHeaderName,
   parseHostPattern,
@@ -116,7 +117,8 @@ const policy = z.preprocess(
   z.strictObject({ name: z.string(), options: z.unknown().optional() }),
 );
 
-const backend = z.strictObject({
+/** An entry of `pools.NAME.backends`. */
+export const backendSchema = z.strictObject({
   address: text(parseBackendAddress),
   weight: count(0, 65_535).default(1),
   labels: mapping(word("a label", 64), z.string()).default({}),
@@ -151,14 +153,43 @@ const outliers = z.strictObject({
   panicThreshold: count(0, 100).default(50),
 });
 
-const pool = z.strictObject({
+const retries = z.strictObject({
+  percent: count(0, 100).default(20),
+  min: count(0, 1_000_000).default(3),
+});
+
+/** Where backends come from that come and go. */
+const discover = z
+  .strictObject({
+    dns: text(parseDnsName).optional(),
+    srv: text(parseServiceName).optional(),
+    file: z.string().min(1).optional(),
+    interval: duration(100).prefault("2s"),
+    weight: count(0, 65_535).default(1),
+    labels: mapping(word("a label", 64), z.string()).default({}),
+  })
+  .superRefine(({ dns, srv, file }, ctx) => {
+    if ([dns, srv, file].filter((source) => source !== undefined).length === 1) return;
+    const message = "expected one of dns, srv and file";
+    ctx.addIssue({ code: "custom", message, params: { code: "LS_CONFIG_CONFLICT" } });
+  });
+
+const poolKeys = z.strictObject({
   policy: listOf(policy, 1).prefault("round-robin"),
-  backends: z.array(backend).min(1),
+  backends: z.array(backendSchema).default([]),
+  discover: z.array(discover).default([]),
   health: health.nullable().default(null),
   outliers: outliers.nullable().default(null),
   slowStart: duration(0).prefault("0s"),
   maxConnections: count(0).default(0),
+  retries: retries.prefault({}),
   proxyProtocol: z.enum(["none", "v1", "v2"]).default("none"),
+});
+
+const pool = poolKeys.superRefine(({ backends, discover }, ctx) => {
+  if (backends.length + discover.length > 0) return;
+  const message = "no backends, expected at least one entry here or under discover";
+  ctx.addIssue({ code: "custom", path: ["backends"], message, params: { code: "LS_CONFIG_VALUE" } });
 });
 
 const admin = z.strictObject({
@@ -172,6 +203,7 @@ const admin = z.strictObject({
 const timeouts = z.strictObject({
   header: duration().prefault("10s"),
   connect: duration().prefault("3s"),
+  queue: duration().prefault("3s"),
   response: duration().prefault("60s"),
   idle: duration().prefault("75s"),
   stream: duration().prefault("5m"),
@@ -198,6 +230,7 @@ export const configSchema = z.strictObject({
   admin: admin.nullable().default(null),
   timeouts: timeouts.prefault({}),
   limits: limits.prefault({}),
+  resolver: listOf(text(parseNameServer)).default([]),
   forwarded: forwarded.nullable().default(null),
   workers: count(1, MAX_WORKERS).default(() => Math.min(MAX_WORKERS, availableParallelism())),
   engine: z.enum(["auto", "copy", "pipe", "sockmap", "packet"]).default("auto"),

@@ -18,6 +18,8 @@ export interface Config {
   readonly timeouts: Readonly<ConfigFile["timeouts"]>;
   /** `connections`: of all clients, 0 = unlimited. `queue`: waiting requests per pool and worker. */
   readonly limits: Readonly<ConfigFile["limits"]>;
+  /** `address:port` of the DNS servers; none: those of the system, and its other sources of names. */
+  readonly resolver: readonly string[];
   /** Who the client is, for backends; null: X-Forwarded-* and Forwarded are ordinary headers. */
   readonly forwarded: Readonly<NonNullable<ConfigFile["forwarded"]>> | null;
   readonly workers: number;
@@ -88,8 +90,9 @@ export interface PoolConfig {
     readonly sharedBytes: number;
   }[];
   readonly traits: PolicyTraits;
-  /** At least one, no address twice. */
+  /** No address twice. None only if there are sources of others. */
   readonly backends: readonly BackendConfig[];
+  readonly discover: readonly DiscoverConfig[];
   /** Null: no checks. */
   readonly health: Readonly<NonNullable<ConfigFile["pools"][string]["health"]>> | null;
   /** Null: nobody watches for backends that serve worse than the others. */
@@ -98,8 +101,23 @@ export interface PoolConfig {
   readonly slowStart: number;
   /** Exchanges at once per backend, 0 = unlimited. */
   readonly maxConnections: number;
+  /** Of the requests at the backends so many per cent may be there for another time, and in any case `min`. */
+  readonly retries: { readonly percent: number; readonly min: number };
   /** Which PROXY header backends are sent. */
   readonly proxyProtocol: "none" | "v1" | "v2";
+}
+
+/** Where backends of a pool come from that come and go. One of the first three is there. */
+export interface DiscoverConfig {
+  /** `name:port`, lower case. */
+  readonly dns?: string | undefined;
+  readonly srv?: string | undefined;
+  /** Absolute path. */
+  readonly file?: string | undefined;
+  readonly interval: number;
+  /** Of backends for which the source has none. */
+  readonly weight: number;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** A backend of a pool. */

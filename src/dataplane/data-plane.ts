@@ -119,6 +119,11 @@ export class DataPlane {
     this.worker.addResponseField(token, `${name}: ${value}`);
   }
 
+  /** The `policy` numbers of pools that exchanges may still ask: of the snapshot in effect and of those that some began under. */
+  policiesInUse(): readonly number[] {
+    return this.worker.policiesInUse();
+  }
+
   /** Counters since the start. */
   stats(): NativeStats {
     return this.worker.stats();

@@ -54,6 +54,11 @@ export interface NativePool {
   readonly choosesBy: "load" | "target" | "request";
   /** Which PROXY header its backends are sent. */
   readonly proxyProtocol: "none" | "v1" | "v2";
+  /**
+   * How many of the requests at its backends may be there for another time: `percent` of them, and in any case `min`. They are
+   * counted in the cell `active` of the row `slot`.
+   */
+  readonly retries: { readonly slot: number; readonly percent: number; readonly min: number };
   readonly backends: readonly NativeBackend[];
 }
 
@@ -64,6 +69,7 @@ export interface NativeSnapshot {
   readonly timeouts: {
     readonly header: number;
     readonly connect: number;
+    readonly queue: number;
     readonly response: number;
     readonly idle: number;
     readonly stream: number;
@@ -128,7 +134,10 @@ export interface NativeStats {
   readonly links: { readonly active: number; readonly [end: string]: number };
   /** Room for more links, each of which takes two: records that nobody holds, and those of links that have ended. */
   readonly records: { readonly free: number; readonly ended: number };
-  readonly retries: number;
+  /** Requests that were sent again, or to another backend, by reason. */
+  readonly retries: Readonly<Record<string, number>>;
+  /** Requests that were not, because of the pool's budget. */
+  readonly retriesRefused: number;
   readonly idleUpstream: number;
   readonly requestSeconds: NativeHistogram;
   readonly decisionSeconds: NativeHistogram;
@@ -197,6 +206,8 @@ export interface NativeWorker {
   decided(token: number, slot: number): void;
   /** Adds a whole field line, without its end, to the response of the request that is being decided. */
   addResponseField(token: number, line: string): void;
+  /** The numbers of the policies that exchanges may still ask, each at least once. */
+  policiesInUse(): readonly number[];
   stats(): NativeStats;
 }
 

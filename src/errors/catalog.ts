@@ -219,6 +219,20 @@ export const errorCatalog = {
     remedy: "Check the name with `getent hosts NAME`, or write the IP address.",
     exit: 2,
   },
+  LS_DISCOVERY_LOOKUP: {
+    summary: "a name of a pool's backends could not be looked up",
+    cause: "DNS does not know the name (any more), gives it no address, or does not answer.",
+    remedy:
+      "Check it with `dig NAME` or `dig SRV NAME`. The backends that were known last go on serving, and it is asked again.",
+    exit: 2,
+  },
+  LS_DISCOVERY_FILE: {
+    summary: "a file of backends cannot be used",
+    cause: "The file that a pool watches is not there, cannot be read, or is no list of backends.",
+    remedy:
+      "Correct what the message names; replace the file as a whole (write another one, then rename). What it had last stays in effect.",
+    exit: 1,
+  },
   LS_RELOAD_FAILED: {
     summary: "a worker could not take over the new configuration",
     cause: "Something that only workers do failed there, for example a policy's create().",

@@ -12,6 +12,7 @@ export { Metrics } from "./metrics.js";
 export type {
   BackendState,
   ByteCount,
+  DiscoveryCount,
   FallbackCount,
   HistogramSnapshot,
   LinkEndCount,
@@ -19,6 +20,7 @@ export type {
   MetricsSource,
   PolicyErrorCount,
   RequestCount,
+  RetryCount,
   WorkerSnapshot,
 } from "./snapshot.js";
 export { mergeSnapshots } from "./snapshot.js";

@@ -1,4 +1,4 @@
-import type { BackendState, HistogramSnapshot, WorkerSnapshot } from "./snapshot.js";
+import type { BackendState, DiscoveryCount, HistogramSnapshot, WorkerSnapshot } from "./snapshot.js";
 
 /** All that a scrape can show: the sum over the workers and what the control plane knows itself. */
 export interface Observed {
@@ -8,6 +8,7 @@ export interface Observed {
   readonly logDropped: number;
   /** What the packet engine counted, by event. */
   readonly packet: Readonly<Record<string, number>>;
+  readonly discovery: readonly DiscoveryCount[];
 }
 
 /** One time series: its labels and its value. */
@@ -119,6 +120,27 @@ const traffic: readonly ValueMetric[] = [
     help: "What became of packets in the programs of the packet engine.",
     labels: ["event"],
     series: ({ packet }) => Object.entries(packet).map(([event, count]) => [{ event }, count]),
+  }),
+  value({
+    kind: "counter",
+    name: "longsplice_retries_total",
+    help: "Requests that were sent again or to another backend, and why.",
+    labels: ["reason"],
+    series: ({ workers }) => workers.retries.map(({ reason, count }) => [{ reason }, count]),
+  }),
+  value({
+    kind: "counter",
+    name: "longsplice_retries_refused_total",
+    help: "Requests that were not sent again because of the pool's budget.",
+    labels: [],
+    series: ({ workers }) => [[{}, workers.retriesRefused]],
+  }),
+  value({
+    kind: "counter",
+    name: "longsplice_discovery_total",
+    help: "Look-ups of sources of backends, and what came of them.",
+    labels: ["source", "result"],
+    series: ({ discovery }) => discovery.map(({ source, result, count }) => [{ source, result }, count]),
   }),
   value({
     kind: "counter",

@@ -45,6 +45,7 @@ export class Metrics {
         backends: this.#source.backends(),
         logDropped: this.#source.logDropped(),
         packet: this.#source.packetCounters(),
+        discovery: this.#source.discovery(),
       };
       return this.#registry.metrics();
     };

@@ -46,6 +46,19 @@ export interface LinkEndCount {
   readonly count: number;
 }
 
+/** Requests that were sent again or to another backend, for one reason: `stale`, `connect`, `connect_timeout`, `reset` or `garbage`. */
+export interface RetryCount {
+  readonly reason: string;
+  readonly count: number;
+}
+
+/** How often a source of backends was looked up; `result` is `changed`, `same` or `failed`. */
+export interface DiscoveryCount {
+  readonly source: string;
+  readonly result: string;
+  readonly count: number;
+}
+
 /** Calls of a pool's policies that went wrong; `kind` is `error`, `late` or `emptied`. */
 export interface PolicyErrorCount {
   readonly pool: string;
@@ -67,6 +80,9 @@ export interface WorkerSnapshot {
   /** Room for more of them; each takes two. Those of ended ones go on translating until somebody needs them. */
   readonly records: { readonly free: number; readonly ended: number };
   readonly linksEnded: readonly LinkEndCount[];
+  readonly retries: readonly RetryCount[];
+  /** Retries that a pool's budget did not allow. */
+  readonly retriesRefused: number;
   readonly requestSeconds: HistogramSnapshot;
   readonly decisionSeconds: HistogramSnapshot;
   readonly policyErrors: readonly PolicyErrorCount[];
@@ -109,6 +125,8 @@ export interface MetricsSource {
   logDropped(): number;
   /** What the packet engine counted, by event; empty while there is none. */
   packetCounters(): Readonly<Record<string, number>>;
+  /** Look-ups of sources of backends; empty without any. */
+  discovery(): readonly DiscoveryCount[];
 }
 
 const SNAPSHOT_LIMIT_MS = 1000;
@@ -146,6 +164,8 @@ export function mergeSnapshots(all: readonly WorkerSnapshot[]): WorkerSnapshot {
       ended: all.reduce((sum, s) => sum + s.records.ended, 0),
     },
     linksEnded: sumCounts(all.flatMap((s) => s.linksEnded)),
+    retries: sumCounts(all.flatMap((s) => s.retries)),
+    retriesRefused: all.reduce((sum, s) => sum + s.retriesRefused, 0),
     requestSeconds: mergeHistograms(all.map((s) => s.requestSeconds)),
     decisionSeconds: mergeHistograms(all.map((s) => s.decisionSeconds)),
     policyErrors: sumCounts(all.flatMap((s) => s.policyErrors)),

@@ -31,6 +31,8 @@ export function nameCounters(
     linksActive,
     records: stats.records,
     linksEnded: Object.entries(ended).map(([end, count]) => ({ end, count })),
+    retries: Object.entries(stats.retries).map(([reason, count]) => ({ reason, count })),
+    retriesRefused: stats.retriesRefused,
     requestSeconds: named(stats.requestSeconds),
     decisionSeconds: named(stats.decisionSeconds),
     policyErrors: policies.flatMap(({ pool, errors, late, emptied }) => [

@@ -15,6 +15,8 @@ export type PlannedPool = Omit<
 /** What a worker is to serve: plain data that crosses threads. */
 export interface WorkerPlan {
   readonly generation: number;
+  /** Which load of the configuration it comes from: plans of one load differ in their backends only. */
+  readonly load: number;
   readonly snapshot: Omit<NativeSnapshot, "pools">;
   readonly pools: readonly PlannedPool[];
   /** Files of the user's policies. */

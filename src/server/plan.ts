@@ -1,7 +1,7 @@
 import type { Config, PoolConfig } from "../config/index.js";
 import { formatAddress } from "../config/index.js";
 import type { Carrier, NativeAddress, NativeBackend, NativeSnapshot } from "../dataplane/index.js";
-import type { Pools } from "../pools/index.js";
+import type { LoadTable, Pools } from "../pools/index.js";
 import { compileRoute } from "../routing/index.js";
 import type { PlannedPool, WorkerPlan } from "./messages.js";
 import type { Names } from "./names.js";
@@ -11,13 +11,18 @@ import { resolveAddress } from "./resolve.js";
 export type ResolvedBackends = ReadonlyMap<string, NativeAddress>;
 
 /**
- * Looks up the backends of a configuration; done before anything is changed, because it takes time and may fail.
+ * Looks up the backends of a configuration, those aside that are known; done before anything is changed, because it takes time and
+ * may fail.
  * @throws LongspliceError LS_ADDRESS_UNRESOLVED
  */
-export async function resolveBackends(config: Config): Promise<ResolvedBackends> {
+export async function resolveBackends(
+  config: Config,
+  known: ResolvedBackends = new Map(),
+): Promise<ResolvedBackends> {
   const addresses = [...config.pools.values()].flatMap((pool) => pool.backends.map(({ address }) => address));
   const resolved = addresses.map(async (address): Promise<[string, NativeAddress]> => {
-    return [formatAddress(address), await resolveAddress(address)];
+    const text = formatAddress(address);
+    return [text, known.get(text) ?? (await resolveAddress(address))];
   });
   return new Map(await Promise.all(resolved));
 }
@@ -28,7 +33,10 @@ interface Planning {
   /** By route. */
   readonly carriers: readonly Carrier[];
   readonly generation: number;
+  /** See `WorkerPlan.load`. */
+  readonly load: number;
   readonly pools: Pools;
+  readonly table: LoadTable;
   readonly names: Names;
   readonly resolved: ResolvedBackends;
   readonly memory: PolicyMemory;
@@ -39,12 +47,13 @@ export type PolicyMemory = (key: string, bytes: number) => SharedArrayBuffer;
 
 /** Makes of a configuration what workers serve by. `pools` must have applied the same configuration: slots come from it. */
 export function planWorkers(planning: Planning): WorkerPlan {
-  const { config, carriers, generation } = planning;
+  const { config, carriers, generation, load } = planning;
   const planned = [...config.pools.values()].map((pool) => planPool(pool, planning));
   const poolIndex = (name: string) => planned.findIndex((pool) => pool.name === name);
-  const { header, connect, response, idle, stream } = config.timeouts;
+  const { header, connect, queue, response, idle, stream } = config.timeouts;
   return {
     generation,
+    load,
     snapshot: {
       routes: config.routes.map((route, index) =>
         compileRoute(route, {
@@ -53,7 +62,7 @@ export function planWorkers(planning: Planning): WorkerPlan {
           forward: (carriers[index] as Carrier).forward,
         }),
       ),
-      timeouts: { header, connect, response, idle, stream },
+      timeouts: { header, connect, queue, response, idle, stream },
       limits: config.limits,
       forwarding: planForwarding(config),
       accessLog: config.accessLog,
@@ -76,7 +85,12 @@ function planForwarding({ forwarded }: Config): NativeSnapshot["forwarding"] {
   };
 }
 
-function planPool(pool: PoolConfig, { pools, names, resolved, memory }: Planning): PlannedPool {
+/** The owner of the row of the load table that counts a pool's retries. Addresses have no spaces. */
+export function retriesKey(pool: string): string {
+  return `${pool} its retries`;
+}
+
+function planPool(pool: PoolConfig, { pools, table, names, resolved, memory }: Planning): PlannedPool {
   const { name, proxyProtocol } = pool;
   const candidates = pools.backendsOf(name);
   const backends = candidates.map((backend): NativeBackend => {
@@ -88,6 +102,7 @@ function planPool(pool: PoolConfig, { pools, names, resolved, memory }: Planning
   return {
     name,
     proxyProtocol,
+    retries: { slot: table.acquire(retriesKey(name)), ...pool.retries },
     backends,
     specs: pool.policy.map(({ name: policy, options, sharedBytes }, index) => ({
       name: policy,

@@ -1,4 +1,5 @@
-import type { Config } from "../config/index.js";
+import { isDeepStrictEqual } from "node:util";
+import { type Config, formatAddress } from "../config/index.js";
 import {
   type Carrier,
   closeSockmapEngine,
@@ -7,6 +8,7 @@ import {
   requirePipeEngine,
   type WorkerEngine,
 } from "../dataplane/index.js";
+import { Discovery } from "../discovery/index.js";
 import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
 import { LoadTable, Pools } from "../pools/index.js";
 import { planCarriers } from "./carriers.js";
@@ -14,7 +16,7 @@ import { ListenerSet } from "./listener-set.js";
 import type { WorkerPlan } from "./messages.js";
 import { Names } from "./names.js";
 import { PacketEngine } from "./packet-engine.js";
-import { planWorkers, type ResolvedBackends, resolveBackends } from "./plan.js";
+import { planWorkers, type ResolvedBackends, resolveBackends, retriesKey } from "./plan.js";
 import { SharedMemory } from "./shared-memory.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
@@ -25,6 +27,17 @@ export interface ServerOptions {
   readonly log: Log;
   /** The process cannot go on as it is. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** What is in effect. */
+interface Serving {
+  /** As it was loaded. */
+  readonly config: Config;
+  /** With the backends that were discovered. */
+  readonly complete: Config;
+  readonly resolved: ResolvedBackends;
+  /** How often a configuration was loaded until this one, itself included. */
+  readonly load: number;
 }
 
 /** A running proxy: the one place where its parts are made and joined. */
@@ -43,16 +56,23 @@ export class Server {
   private listeners: ListenerSet | null = null;
   private addresses: string[] = [];
   private state: ServiceState = "starting";
-  private generation = 1;
-  private resolved: ResolvedBackends = new Map();
+  private readonly discovery: Discovery;
+  private serving: Serving;
+  /** Of plans. */
+  private generation = 0;
+  /** Changes of what is in effect happen one after the other. */
+  private changing: Promise<unknown> = Promise.resolve();
+  private newsOfBackends = false;
   private loadedAt = new Date();
 
   private constructor(
-    private config: Config,
+    config: Config,
     private readonly options: ServerOptions,
   ) {
     this.engine = config.engine;
+    this.serving = { config, complete: config, resolved: new Map(), load: 1 };
     const { logger } = options.log;
+    this.discovery = new Discovery({ logger, onChange: () => this.backendsChanged() });
     this.pools = new Pools(this.table, [], {
       onHealth: (event) => logger.info({ ...event }, "backend health changed"),
     });
@@ -76,7 +96,7 @@ export class Server {
   static async start(config: Config, options: ServerOptions): Promise<Server> {
     const server = new Server(config, options);
     try {
-      await server.start();
+      await server.inTurn(() => server.start());
     } catch (error) {
       await server.close();
       throw error;
@@ -85,16 +105,17 @@ export class Server {
   }
 
   private async start(): Promise<void> {
-    const { config } = this;
-    const resolved = await resolveBackends(config);
-    this.pools.apply(config.pools.values());
-    this.resolved = resolved;
+    const { config } = this.serving;
+    await this.discovery.prepare(config);
+    const complete = this.discovery.complete(config);
+    this.serving = { ...this.serving, complete, resolved: await resolveBackends(complete) };
+    this.pools.apply(complete.pools.values());
     const packet = PacketEngine.open(config, this.options.log.logger);
     if (typeof packet === "string") this.packetObstacle = packet;
     else this.packet = packet;
     if (config.engine === "pipe") requirePipeEngine();
     if (config.engine === "sockmap") openSockmapEngine();
-    const plan = this.planFor(config, this.generation, resolved);
+    const plan = this.planFor(this.serving);
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
     await this.workers.start(plan, config.workers);
@@ -111,11 +132,22 @@ export class Server {
     this.options.log.ready(this.addresses, this.admin?.address ?? null);
   }
 
-  private planFor(config: Config, generation: number, resolved: ResolvedBackends): WorkerPlan {
+  private get config(): Config {
+    return this.serving.config;
+  }
+
+  private inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const next = this.changing.then(change);
+    this.changing = next.catch(() => {});
+    return next;
+  }
+
+  private planFor({ complete: config, resolved, load }: Serving): WorkerPlan {
     const carriers = this.carriers(config);
-    const { pools, names } = this;
+    const { pools, table, names } = this;
     const memory = this.memory.plan();
-    return planWorkers({ config, carriers, generation, pools, names, resolved, memory });
+    const generation = ++this.generation;
+    return planWorkers({ config, carriers, generation, load, pools, table, names, resolved, memory });
   }
 
   /** A reload does not change the engine. */
@@ -143,28 +175,68 @@ export class Server {
    * under the old one.
    * @throws LongspliceError when a worker cannot follow or a name cannot be resolved; the old configuration stays
    */
-  async reload(config: Config): Promise<void> {
-    const before = this.config;
-    const generation = this.generation + 1;
-    const resolved = await resolveBackends(config);
-    this.generation = generation;
-    this.pools.apply(config.pools.values());
+  reload(config: Config): Promise<void> {
+    return this.inTurn(() => this.takeOver(config));
+  }
+
+  private async takeOver(config: Config): Promise<void> {
+    const before = this.serving;
+    await this.discovery.prepare(config);
     try {
-      await this.workers.apply(this.planFor(config, generation, resolved));
-    } catch (error) {
-      // Workers that followed go back; their policies start anew, the backends are as they were.
-      this.pools.apply(before.pools.values());
-      await this.workers.apply(this.planFor(before, generation, this.resolved));
-      throw error;
+      const complete = this.discovery.complete(config);
+      const resolved = await resolveBackends(complete);
+      await this.switchTo({ config, complete, resolved, load: before.load + 1 });
+    } finally {
+      this.discovery.retain(this.config);
     }
-    this.config = config;
-    this.resolved = resolved;
+    for (const pool of before.config.pools.keys()) {
+      if (!config.pools.has(pool)) this.table.release(retriesKey(pool));
+    }
     this.loadedAt = new Date();
     const { logger } = this.options.log;
-    const ignored = needsRestart(before, config);
+    const ignored = needsRestart(before.config, config);
     if (ignored.length > 0)
       logger.warn({ keys: ignored }, "these changes take effect at the next start only");
-    logger.info({ generation }, "configuration reloaded");
+    logger.info({ generation: this.serving.load }, "configuration reloaded");
+  }
+
+  /** Throws what a worker or the load table has against it; then everything is as it was. */
+  private async switchTo(next: Serving): Promise<void> {
+    const before = this.serving;
+    this.pools.apply(next.complete.pools.values());
+    try {
+      await this.workers.apply(this.planFor(next));
+    } catch (error) {
+      // Workers that followed go back; their policies start anew, the backends are as they were.
+      this.pools.apply(before.complete.pools.values());
+      await this.workers.apply(this.planFor(before));
+      throw error;
+    }
+    this.serving = next;
+  }
+
+  /** Several sources may have news at once: one plan has them all. */
+  private backendsChanged(): void {
+    if (this.newsOfBackends) return;
+    this.newsOfBackends = true;
+    void this.inTurn(() => this.followSources());
+  }
+
+  private async followSources(): Promise<void> {
+    this.newsOfBackends = false;
+    if (this.state !== "ready") return;
+    const { serving } = this;
+    const { logger } = this.options.log;
+    const complete = this.discovery.complete(serving.config);
+    const changes = changedPools(serving.complete, complete);
+    if (changes.length === 0) return;
+    try {
+      const resolved = await resolveBackends(complete, serving.resolved);
+      await this.switchTo({ ...serving, complete, resolved });
+      for (const change of changes) logger.info(change, "backends changed");
+    } catch (error) {
+      logger.error({ err: error, changes }, "the backends could not be changed: those before stay");
+    }
   }
 
   /** Stops accepting and ends when every connection has, at the latest after `timeouts.drain`. */
@@ -181,6 +253,7 @@ export class Server {
   /** Ends everything. */
   async close(): Promise<void> {
     this.state = "draining";
+    this.discovery.close();
     await this.workers.stop();
     await this.packet?.close();
     if (this.engine === "sockmap") closeSockmapEngine();
@@ -195,11 +268,12 @@ export class Server {
       backends: () => this.pools.backends(),
       logDropped: () => this.options.log.dropped(),
       packetCounters: () => this.packet?.counters() ?? {},
+      discovery: () => this.discovery.counts(),
       changeBackend: (pool, address, action) => this.pools[action](pool, address),
       info: () => ({
         version,
         state: this.state === "ready" && this.workers.alive < this.config.workers ? "degraded" : this.state,
-        config: { file: this.options.configFile, generation: this.generation, loadedAt: this.loadedAt },
+        config: { file: this.options.configFile, generation: this.serving.load, loadedAt: this.loadedAt },
         workers: { configured: this.config.workers, alive: this.workers.alive },
         listeners: this.addresses,
         routes: this.carriers(this.config).map(({ forward, engine }, index) => {
@@ -213,6 +287,18 @@ export class Server {
       }),
     };
   }
+}
+
+/** Pools whose backends differ, with the addresses that came and went. */
+function changedPools(before: Config, after: Config): { pool: string; added: string[]; removed: string[] }[] {
+  return [...after.pools.values()].flatMap(({ name, backends }) => {
+    const old = before.pools.get(name)?.backends ?? [];
+    if (isDeepStrictEqual(old, backends)) return [];
+    const [was, is] = [old, backends].map((list) => list.map(({ address }) => formatAddress(address)));
+    const without = (some: string[] = [], others: string[] = []) =>
+      some.filter((each) => !others.includes(each));
+    return [{ pool: name, added: without(is, was), removed: without(was, is) }];
+  });
 }
 
 /** The keys that a reload cannot change. */

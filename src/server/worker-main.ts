@@ -14,6 +14,7 @@ const policies = new WorkerPolicies({
   worker: birth.worker,
   workers: birth.workers,
   load,
+  policiesInUse: () => dataPlane.policiesInUse(),
   log: (level, message, fields) =>
     post({ kind: "log", level, message, ...(fields === undefined ? {} : { fields }) }),
 });

@@ -23,6 +23,8 @@ export interface PoliciesHost {
   readonly worker: number;
   readonly workers: number;
   readonly load: Int32Array;
+  /** The numbers of the policies that exchanges under way may ask. */
+  policiesInUse(): readonly number[];
   log(level: "info" | "warn", message: string, fields?: object): void;
 }
 
@@ -142,16 +144,29 @@ function viewOf(backends: readonly Backend[], load: Int32Array): () => Candidate
   };
 }
 
+async function loadRegistry(plugins: readonly string[]): Promise<PolicyRegistry> {
+  const builtin = builtinPolicies.map(({ name }) => name);
+  return new PolicyRegistry(builtinPolicies, await loadPlugins(plugins, builtin));
+}
+
+/** Equal for pools for which the same chain will do. Memory is the same where its size is, as long as a pool stays. */
+function fingerprint({ specs, candidates }: PlannedPool): string {
+  const memory = specs.map(({ shared }) => shared?.byteLength);
+  return JSON.stringify([specs.map(({ name, options }) => [name, options]), memory, candidates]);
+}
+
 function firstSlot(candidates: Candidates): number {
   return candidates.length === 0 ? NO_BACKEND : candidates.slotAt(0);
 }
 
-/** The policy chains of one worker, for the plan in effect and the one before it. */
+/** The policy chains of one worker: those of the plan in effect, and those that exchanges of earlier plans may still ask. */
 export class WorkerPolicies {
   /** By the number that native code knows a pool's policies by. */
   private readonly byNumber = new Map<number, PoolPolicies>();
-  private current: number[] = [];
-  private previous: number[] = [];
+  /** Of the plan in effect: by pool, what its chain was made of, and its number. */
+  private current = new Map<string, { made: string; number: number }>();
+  private registry: PolicyRegistry | undefined;
+  private load = 0;
   private next = 0;
   private reconsidered = Number.NEGATIVE_INFINITY;
   /** Counters of chains that are closed: what was counted stays counted. */
@@ -160,32 +175,40 @@ export class WorkerPolicies {
   constructor(private readonly host: PoliciesHost) {}
 
   /**
-   * Makes the chains of a plan and completes its pools. The chains of the plan before go on for exchanges that began
-   * under it; those of the one before that are closed.
+   * Makes the chains of a plan and completes its pools. A pool that is as it was in the plan before keeps its chain, unless the
+   * configuration was loaded again. Chains that no exchange can ask any more are closed.
    * @throws LongspliceError LS_POLICY_* when a policy cannot be made; then nothing has changed
    */
   async apply(plan: WorkerPlan): Promise<NativePool[]> {
-    const plugins = await loadPlugins(
-      plan.plugins,
-      builtinPolicies.map(({ name }) => name),
-    );
-    const registry = new PolicyRegistry(builtinPolicies, plugins);
-    const made: [number, PoolPolicies][] = [];
+    const reloaded = this.registry === undefined || plan.load !== this.load;
+    const registry = reloaded ? await loadRegistry(plan.plugins) : (this.registry as PolicyRegistry);
+    const next = new Map<string, { made: string; number: number }>();
+    const fresh: number[] = [];
     try {
-      for (const pool of plan.pools) made.push([this.next++, this.make(pool, registry)]);
+      for (const pool of plan.pools) {
+        const made = fingerprint(pool);
+        const old = reloaded ? undefined : this.current.get(pool.name);
+        const number = old?.made === made ? old.number : this.next++;
+        next.set(pool.name, { made, number });
+        if (number === old?.number) continue;
+        this.byNumber.set(number, this.make(pool, registry));
+        fresh.push(number);
+      }
     } catch (error) {
-      for (const [, policies] of made) policies.chain.close();
+      for (const number of fresh) this.retire(number);
       throw error;
     }
-    for (const number of this.previous) this.retire(number);
-    this.previous = this.current;
-    this.current = made.map(([number]) => number);
-    for (const [number, policies] of made) this.byNumber.set(number, policies);
-    return plan.pools.map(({ name, backends, proxyProtocol, specs }, index) => {
-      const [policy, { chain, neededHeaders, neededResponseHeaders }] = made[index] as [number, PoolPolicies];
+    const used = new Set([...this.host.policiesInUse(), ...[...next.values()].map(({ number }) => number)]);
+    for (const number of [...this.byNumber.keys()]) if (!used.has(number)) this.retire(number);
+    this.current = next;
+    this.registry = registry;
+    this.load = plan.load;
+    return plan.pools.map(({ name, backends, proxyProtocol, retries, specs }) => {
+      const policy = next.get(name)?.number as number;
+      const { chain, neededHeaders, neededResponseHeaders } = this.byNumber.get(policy) as PoolPolicies;
       const { choosesBy } = registry.traitsOf(specs);
       const needs = { neededHeaders, neededResponseHeaders, wantsDone: chain.hasOnDone };
-      return { name, backends, proxyProtocol, policy, ...needs, choosesBy };
+      return { name, backends, proxyProtocol, retries, policy, ...needs, choosesBy };
     });
   }
 

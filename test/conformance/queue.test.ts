@@ -13,7 +13,7 @@ forEachEngine("maxConnections of a pool", (engine) => {
       routes: [{ match: {}, pool: "main" }],
       pools: { main: { backends: [{ address: origin.address }], maxConnections: 2 } },
       limits: { queue: 3 },
-      timeouts: { connect: "1s" },
+      timeouts: { queue: "1s" },
     },
     warmUp: false as const,
   });

@@ -4,6 +4,8 @@ import { forEachEngine } from "../support/engines.js";
 import { expectCutShort, expectErrorAnswer } from "../support/expect.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
+import { startProxy } from "../support/proxy.js";
+import { eventually, Gate } from "../support/wait.js";
 import type { Wire } from "../support/wire.js";
 
 const NOBODY = "127.0.0.1:1";
@@ -118,5 +120,34 @@ forEachEngine("retries after a reused connection died", (engine) => {
     await client.send(POST);
     await expectErrorAnswer(client, 502);
     expect(origin.requests).toHaveLength(0);
+  });
+});
+
+forEachEngine("a retry when the configuration was loaded several times since the request began", (engine) => {
+  const bad = useRawOrigin();
+  const good = useRawOrigin();
+
+  it("still has policies to ask", async () => {
+    const backends = [{ address: bad.address }, { address: good.address, weight: 0 }];
+    const config = { routes: [{ match: {}, pool: "main" }], pools: { main: { backends } } };
+    const proxy = await startProxy({ engine, config, warmUp: false });
+    const gate = new Gate();
+    bad.script(async (wire) => {
+      await wire.readHead();
+      await gate.passed;
+      wire.reset();
+    });
+    good.answer(ok("good"));
+    const client = await proxy.connectCold();
+    await client.send(request());
+    await eventually("the request at the first backend", () => bad.connections.length === 1);
+    for (let load = 0; load < 4; load++) {
+      const after = proxy.logs.length;
+      proxy.reload(config);
+      await proxy.logged("configuration reloaded", undefined, after);
+    }
+    gate.open();
+    expect((await readResponse(client)).body.toString()).toBe("good");
+    await proxy.stop();
   });
 });

@@ -10,7 +10,14 @@ export function nativeSnapshot(routes: readonly NativeRoute[] = [], pools: reado
   return {
     routes: [...routes],
     pools: [...pools],
-    timeouts: { header: 60_000, connect: 60_000, response: 60_000, idle: 60_000, stream: 60_000 },
+    timeouts: {
+      header: 60_000,
+      connect: 60_000,
+      queue: 60_000,
+      response: 60_000,
+      idle: 60_000,
+      stream: 60_000,
+    },
     limits: { headerBytes: 16384, headers: 100, connections: 0, queue: 1 },
     forwarding: {
       active: false,
@@ -34,6 +41,7 @@ export const nativePool = (name: string, choosesBy: Pool["choosesBy"] = "load"):
   wantsDone: false,
   choosesBy,
   proxyProtocol: "none",
+  retries: { slot: 0, percent: 20, min: 3 },
   backends: [],
 });
 

@@ -21,6 +21,8 @@ test.each([
   ["`pools.NAME`", ["pools", "x"]],
   ["`pools.NAME.policy[]`", ["pools", "x", "policy", 0]],
   ["`pools.NAME.backends[]`", ["pools", "x", "backends", 0]],
+  ["`pools.NAME.discover[]`", ["pools", "x", "discover", 0]],
+  ["`pools.NAME.retries`", ["pools", "x", "retries"]],
   ["`pools.NAME.health`", ["pools", "x", "health"]],
   ["`pools.NAME.outliers`", ["pools", "x", "outliers"]],
   ["`admin`", ["admin"]],

@@ -12,21 +12,21 @@ const cases: [name: string, text: string, printed: string[]][] = [
     "a key with characters that nobody sees",
     lines({ more: 'workers: 1\n"a.\\e\\x85\\u202e\\U000e0001": 1' }),
     [
-      '5:1: "a.\\u001b\\u0085\\u202e\\udb40\\udc01": unknown key "a.\\u001b\\u0085\\u202e\\udb40\\udc01", expected one of listeners, routes, pools, policies, admin, timeouts, limits, forwarded, workers, engine, pipeFrom, sockmapFrom, sockmapTo, interfaces, forward, accessLog, logLevel [LS_CONFIG_UNKNOWN_KEY]',
+      '5:1: "a.\\u001b\\u0085\\u202e\\udb40\\udc01": unknown key "a.\\u001b\\u0085\\u202e\\udb40\\udc01", expected one of listeners, routes, pools, policies, admin, timeouts, limits, resolver, forwarded, workers, engine, pipeFrom, sockmapFrom, sockmapTo, interfaces, forward, accessLog, logLevel [LS_CONFIG_UNKNOWN_KEY]',
     ],
   ],
   [
     "a key without characters",
     lines({ more: 'timeouts: { "": 1 }' }),
     [
-      '4:13: timeouts."": unknown key "", expected one of header, connect, response, idle, stream, drain [LS_CONFIG_UNKNOWN_KEY]',
+      '4:13: timeouts."": unknown key "", expected one of header, connect, queue, response, idle, stream, drain [LS_CONFIG_UNKNOWN_KEY]',
     ],
   ],
   [
     "a key longer than a line",
     lines({ more: `${"x".repeat(100)}: 1` }),
     [
-      `4:1: "${"x".repeat(55)}...": unknown key "${"x".repeat(55)}...", expected one of listeners, routes, pools, policies, admin, timeouts, limits, forwarded, workers, engine, pipeFrom, sockmapFrom, sockmapTo, interfaces, forward, accessLog, logLevel [LS_CONFIG_UNKNOWN_KEY]`,
+      `4:1: "${"x".repeat(55)}...": unknown key "${"x".repeat(55)}...", expected one of listeners, routes, pools, policies, admin, timeouts, limits, resolver, forwarded, workers, engine, pipeFrom, sockmapFrom, sockmapTo, interfaces, forward, accessLog, logLevel [LS_CONFIG_UNKNOWN_KEY]`,
     ],
   ],
   [

@@ -118,7 +118,7 @@ const keysAndTypes: Case[] = [
   [
     "a pool without backends",
     lines({ pools: "pools: { web: { backends: [] } }" }),
-    "3:27: pools.web.backends: the list is empty, expected at least one entry [LS_CONFIG_VALUE]",
+    "3:27: pools.web.backends: no backends, expected at least one entry here or under discover [LS_CONFIG_VALUE]",
   ],
   [
     "an unknown word",

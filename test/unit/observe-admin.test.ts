@@ -26,6 +26,8 @@ const worker: WorkerSnapshot = {
   linksActive: 0,
   records: { free: 0, ended: 0 },
   linksEnded: [],
+  retries: [],
+  retriesRefused: 0,
   requestSeconds: histogram,
   decisionSeconds: histogram,
   policyErrors: [],
@@ -47,6 +49,7 @@ const source: AdminSource = {
   backends: () => backends,
   logDropped: () => 0,
   packetCounters: () => ({}),
+  discovery: () => [],
   info: () => ({
     version: "1.2.3",
     state,

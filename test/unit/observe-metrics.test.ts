@@ -61,6 +61,8 @@ const worker: WorkerSnapshot = {
     { end: "finished", count: 7 },
     { end: "idle", count: 1 },
   ],
+  retries: [{ reason: "connect", count: 3 }],
+  retriesRefused: 2,
   requestSeconds: histogram,
   decisionSeconds: histogram,
   policyErrors: [{ pool: "api", kind: "threw", count: 4 }],
@@ -94,6 +96,7 @@ beforeEach(() => {
     backends: () => states.map((health) => backend(`${health}:80`, health)),
     logDropped: () => 5,
     packetCounters: () => ({ spliced: 1e9, bad_peer: 0 }),
+    discovery: () => [{ source: "dns app:80", result: "failed", count: 3 }],
   };
   metrics = new Metrics(source, "1.2.3");
 });
@@ -189,6 +192,7 @@ describe("the metrics", () => {
       },
       backends: () => [],
       logDropped: () => 0,
+      discovery: () => [],
       packetCounters: () => ({}),
     };
     const flaky = new Metrics(source, "1.2.3");

@@ -85,6 +85,7 @@ describe("readSnapshot", () => {
       snapshot: () => new Promise<never>(() => {}),
       backends: () => [],
       logDropped: () => 0,
+      discovery: () => [],
       packetCounters: () => ({}),
     };
     await expect(readSnapshot(silent, 20)).rejects.toThrow("within 20 ms");

@@ -160,7 +160,8 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     bodyFallbacks: { pool: 13 },
     links: { active: 6, finished: 7, reset: 8, idle: 9, cut: 10, resumed: 11 },
     records: { free: 12, ended: 13 },
-    retries: 0,
+    retries: { connect: 14 },
+    retriesRefused: 15,
     idleUpstream: 0,
     requestSeconds: histogram,
     decisionSeconds: histogram,
@@ -180,6 +181,8 @@ test("a worker's links and fallbacks get the names that metrics have", () => {
     { from: "packet", to: "copy", reason: "mss", count: 5 },
     { from: "pipe", to: "copy", reason: "pool", count: 13 },
   ]);
+  expect(named.retries).toEqual([{ reason: "connect", count: 14 }]);
+  expect(named.retriesRefused).toBe(15);
   expect(named.linksActive).toBe(6);
   expect(named.records).toEqual({ free: 12, ended: 13 });
   expect(named.linksEnded).toEqual([

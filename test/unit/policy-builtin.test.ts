@@ -79,6 +79,10 @@ describe.each(builtinPolicies.map((module) => module.name))("%s", (name) => {
   const spreadOver = (weights: Record<string, number>) =>
     spreadDifferent(make(name), fakeCandidates(backends(weights)), PICKS);
 
+  it("can be made for a pool that has no backend yet", () => {
+    expect(() => make(name, undefined, { backends: [] })).not.toThrow();
+  });
+
   it("shares out evenly between idle backends of equal weight", async () => {
     const weights = { a: 1, b: 1, c: 1, d: 1, e: 1 };
     expectShares(await spreadOver(weights), weights);

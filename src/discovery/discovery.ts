@@ -1,0 +1,115 @@
+import {
+  type BackendConfig,
+  type Config,
+  type DiscoverConfig,
+  formatAddress,
+  type PoolConfig,
+} from "../config/index.js";
+import type { DiscoveryCount, Logger } from "../observe/index.js";
+import { createLookup, type Lookup } from "./lookup.js";
+import { nameOf, readerOf } from "./sources.js";
+import { Watcher } from "./watcher.js";
+
+/** What discovery needs of the server. */
+export interface DiscoveryOptions {
+  readonly logger: Pick<Logger, "warn" | "info">;
+  /** A source has other backends than before. */
+  readonly onChange: () => void;
+  /** Who is asked for names, by the configured servers; tests have one of their own. */
+  readonly lookup?: (servers: readonly string[]) => Lookup;
+  readonly random?: () => number;
+}
+
+/** A start does not wait longer for sources that do not answer. */
+const FIRST_MS = 5000;
+
+/** The sources of backends of a configuration. A source that several pools name, or the next configuration too, is one. */
+export class Discovery {
+  private readonly watchers = new Map<string, { name: string; watcher: Watcher }>();
+
+  constructor(private readonly options: DiscoveryOptions) {}
+
+  /** Begins to watch the sources of a configuration that are not watched yet, and waits a while for what they say first. */
+  async prepare(config: Config): Promise<void> {
+    const lookup = (this.options.lookup ?? createLookup)(config.resolver);
+    const fresh: Watcher[] = [];
+    for (const source of sourcesOf(config)) {
+      const key = keyOf(source, config);
+      if (this.watchers.has(key)) continue;
+      const watcher = this.watch(source, lookup);
+      fresh.push(watcher);
+      this.watchers.set(key, { name: nameOf(source), watcher });
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, FIRST_MS);
+    });
+    await Promise.race([Promise.all(fresh.map(({ first }) => first)), late]);
+    clearTimeout(timer);
+  }
+
+  /** Forgets all sources but those of this configuration. */
+  retain(config: Config): void {
+    const wanted = new Set(sourcesOf(config).map((source) => keyOf(source, config)));
+    for (const [key, { watcher }] of this.watchers) {
+      if (wanted.has(key)) continue;
+      watcher.close();
+      this.watchers.delete(key);
+    }
+  }
+
+  /** The configuration with the backends that its sources name now. Of two with one address the first counts. */
+  complete(config: Config): Config {
+    const pools = [...config.pools].map(([name, pool]): [string, PoolConfig] => {
+      if (pool.discover.length === 0) return [name, pool];
+      const found = pool.discover.flatMap(
+        (source) => this.watchers.get(keyOf(source, config))?.watcher.backends ?? [],
+      );
+      return [name, { ...pool, backends: withoutDoubles([...pool.backends, ...found]) }];
+    });
+    return { ...config, pools: new Map(pools) };
+  }
+
+  /** What was looked up since the start, of the sources that are watched. */
+  counts(): DiscoveryCount[] {
+    return [...this.watchers.values()].flatMap(({ name, watcher }) =>
+      Object.entries(watcher.counts).map(([result, count]) => ({ source: name, result, count })),
+    );
+  }
+
+  /** Asks no more. */
+  close(): void {
+    for (const { watcher } of this.watchers.values()) watcher.close();
+    this.watchers.clear();
+  }
+
+  private watch(source: DiscoverConfig, lookup: Lookup): Watcher {
+    const { logger, onChange, random = Math.random } = this.options;
+    const { interval } = source;
+    return new Watcher(readerOf(source, lookup), {
+      name: nameOf(source),
+      interval,
+      logger,
+      onChange,
+      random,
+    });
+  }
+}
+
+function sourcesOf(config: Config): DiscoverConfig[] {
+  return [...config.pools.values()].flatMap(({ discover }) => discover);
+}
+
+/** The same for sources that say the same. */
+function keyOf(source: DiscoverConfig, { resolver }: Config): string {
+  return JSON.stringify([source, resolver]);
+}
+
+function withoutDoubles(backends: readonly BackendConfig[]): BackendConfig[] {
+  const byAddress = new Map<string, BackendConfig>();
+  for (const backend of backends) {
+    const address = formatAddress(backend.address);
+    if (!byAddress.has(address)) byAddress.set(address, backend);
+  }
+  return [...byAddress.values()];
+}

@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from "node:util";
+import type { BackendConfig } from "../config/index.js";
+import type { Logger } from "../observe/index.js";
+import type { Read } from "./sources.js";
+
+/** Up to so much is added to each wait, so that many proxies do not ask all at once. */
+const JITTER = 0.1;
+/** A server may say that an answer holds for years. */
+const LONGEST_MS = 3_600_000;
+
+/** What a watcher needs besides its source. */
+export interface WatcherOptions {
+  readonly name: string;
+  /** The least time between two look-ups, in milliseconds. */
+  readonly interval: number;
+  readonly logger: Pick<Logger, "warn" | "info">;
+  /** Other backends than before. */
+  readonly onChange: () => void;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+}
+
+/** Asks one source again and again. What it said last counts until it says something else: a failure changes nothing. */
+export class Watcher {
+  backends: readonly BackendConfig[] = [];
+  /** Look-ups by what came of them. */
+  readonly counts = { changed: 0, same: 0, failed: 0 };
+  /** Fulfils with the first look-up, whatever came of it. */
+  readonly first: Promise<void>;
+  private failing = false;
+  private closed = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly read: Read,
+    private readonly options: WatcherOptions,
+  ) {
+    this.first = this.look();
+  }
+
+  /** Asks no more. */
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  private async look(): Promise<void> {
+    const { interval, random } = this.options;
+    const ttl = await this.ask();
+    if (this.closed) return;
+    const wait = Math.max(interval, Math.min((ttl ?? 0) * 1000, LONGEST_MS));
+    this.timer = setTimeout(() => void this.look(), wait * (1 + JITTER * random()));
+    this.timer.unref();
+  }
+
+  /** Returns how long the answer holds, in seconds, if somebody says so. */
+  private async ask(): Promise<number | undefined> {
+    const { name, logger, onChange } = this.options;
+    try {
+      const { backends, ttl } = await this.read();
+      if (this.closed) return undefined;
+      if (this.failing) logger.info({ source: name }, "discovery works again");
+      this.failing = false;
+      const same = isDeepStrictEqual(backends, this.backends);
+      this.counts[same ? "same" : "changed"]++;
+      this.backends = backends;
+      if (!same) onChange();
+      return ttl;
+    } catch (error) {
+      this.counts.failed++;
+      if (!this.failing && !this.closed) {
+        logger.warn({ source: name, err: error }, "discovery failed: the backends that were known last stay");
+      }
+      this.failing = true;
+      return undefined;
+    }
+  }
+}

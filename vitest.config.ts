@@ -10,6 +10,7 @@ const OF_OTHER_ENGINES = [
   "test/conformance/pipe-engine.test.ts",
   "test/conformance/sockmap-engine.test.ts",
   "test/hostile/heads-anew.test.ts",
+  "test/integration/monitoring.test.ts",
   "test/integration/health.test.ts",
   "test/integration/discovery.test.ts",
   "test/integration/node-versions.test.ts",

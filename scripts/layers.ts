@@ -19,6 +19,7 @@ export interface Zone {
 /** Top to bottom: each may use everything below it. */
 const stack = [
   "src/cli",
+  "src/agent",
   "src/server",
   "src/discovery",
   "src/config",
@@ -34,7 +35,9 @@ const stack = [
 const exceptions: Readonly<Record<string, Partial<Zone>>> = {
   // The command line checks a configuration against the built-in policies, the server runs them.
   "src/cli": { uses: [...stack.slice(1), "policies"] },
-  "src/server": { uses: [...stack.slice(2), "policies"] },
+  "src/server": { uses: [...stack.slice(3), "policies"] },
+  // It runs beside backends: without a server, and without the addon.
+  "src/agent": { uses: ["src/config", "src/pools", "src/policy", "src/observe", "src/errors"] },
   // The SDK is published: what it imports, every policy author gets.
   "src/policy": { uses: ["src/errors"] },
   "src/dataplane": { addon: true },

@@ -1,10 +1,13 @@
+import type { AgentAddress } from "../agent/index.js";
 import {
   type Config,
   type ConfigFlags,
   configFromFlags,
   formatWarning,
+  InvalidValue,
   type LoadedConfig,
   loadConfig,
+  parseAddress,
   printConfig,
 } from "../config/index.js";
 import { memberFileProblems } from "../discovery/index.js";
@@ -27,6 +30,12 @@ export interface CheckArguments {
   readonly plan?: boolean;
 }
 
+/** Options of `agent`. */
+export interface AgentArguments {
+  readonly listen: string;
+  readonly agentCheck?: string;
+}
+
 /** Serves until the end; the exit code. */
 export async function run(options: RunArguments, system: CliSystem): Promise<number> {
   checkArguments(options);
@@ -38,6 +47,27 @@ export async function run(options: RunArguments, system: CliSystem): Promise<num
     return loaded.config;
   };
   return system.runServer({ load, configFile: file ?? null });
+}
+
+/** Tells how busy this machine is until the end; the exit code. */
+export async function agent(options: AgentArguments, system: CliSystem): Promise<number> {
+  const { listen, agentCheck } = options;
+  return system.runAgent({
+    listen: agentAddress("--listen", listen),
+    agentCheck: agentCheck === undefined ? null : agentAddress("--agent-check", agentCheck),
+  });
+}
+
+/** Proxies find an agent by the host of its backend, so it has a port. */
+function agentAddress(option: string, text: string): AgentAddress {
+  try {
+    const address = parseAddress(text);
+    if (address.kind === "tcp") return address;
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    throw wrong(`${option}: ${error.message}`);
+  }
+  throw wrong(`${option}: an agent cannot be asked at a Unix socket, expected host:port, [v6]:port or :port`);
 }
 
 /** Says whether a file can be served from, and on demand what that would mean; the exit code. */

@@ -1,7 +1,18 @@
 import { Command, Option } from "commander";
-import { type CheckArguments, check, doctor, type RunArguments, run } from "./commands.js";
+import {
+  type AgentArguments,
+  agent,
+  type CheckArguments,
+  check,
+  doctor,
+  type RunArguments,
+  run,
+} from "./commands.js";
 import type { CliSystem } from "./system.js";
 import { versionLine } from "./version.js";
+
+/** Where proxies ask by default. */
+const AGENT_ADDRESS = ":9902";
 
 const ADDRESSES = `
 Addresses: host:port, [v6]:port, :port or unix:/path; port 0 picks a free one.`;
@@ -40,6 +51,15 @@ export function createProgram(system: CliSystem, done: (exitCode: number) => voi
     .option("--print", "print the effective configuration, with every default")
     .option("--plan", "print how each route will be carried")
     .action(async (options: CheckArguments) => done(await check(options, system)));
+  program
+    .command("agent")
+    .summary("tell proxies how busy this machine is")
+    .description(
+      "Run beside a backend and tell proxies how busy the machine is: processor, memory, disks, TCP connections.",
+    )
+    .option("--listen <address>", "answer load reports over HTTP here", AGENT_ADDRESS)
+    .option("--agent-check <address>", "speak the agent-check protocol of HAProxy here, too")
+    .action(async (options: AgentArguments) => done(await agent(options, system)));
   program
     .command("doctor")
     .summary("say what this machine can do")

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { builtinPolicies } from "../../policies/index.js";
+import type { AgentOptions } from "../agent/index.js";
 import type { ConfigDeps, KnownPolicies } from "../config/index.js";
 import type { DoctorReport } from "../dataplane/probe.js";
 import { loadPlugins } from "../policy/loader.js";
@@ -20,6 +21,8 @@ export interface CliSystem {
   configDeps(): Promise<ConfigDeps>;
   /** Serves until a signal ends it; the exit code. */
   runServer(options: RunOptions): Promise<number>;
+  /** Tells how busy this machine is until a signal ends it; the exit code. */
+  runAgent(options: AgentOptions): Promise<number>;
   /** What this machine can do. */
   probe(): Promise<DoctorReport>;
 }
@@ -36,6 +39,7 @@ export const system: CliSystem = {
     return { loadPolicies, interfaces, regexError: (pattern) => loadAddon().regexError(pattern) };
   },
   runServer: async (options) => (await import("../server/index.js")).runServer(options),
+  runAgent: async (options) => (await import("../agent/index.js")).runAgent(options),
   probe: async () => (await import("../dataplane/probe.js")).probe(),
 };
 

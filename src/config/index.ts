@@ -4,7 +4,14 @@ export { type ConfigDeps, configFromFlags, type LoadedConfig, loadConfig } from 
 export { parseMembers } from "./members.js";
 export type { ConfigFlags } from "./overlay.js";
 export { printConfig } from "./print.js";
-export { ConfigError, formatProblem, formatWarning, type Problem, type Warning } from "./problem.js";
+export {
+  ConfigError,
+  formatProblem,
+  formatWarning,
+  InvalidValue,
+  type Problem,
+  type Warning,
+} from "./problem.js";
 export type { KnownPolicies } from "./rules.js";
 export type {
   BackendConfig,

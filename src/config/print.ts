@@ -49,6 +49,12 @@ function printPool({ name: _, traits: __, ...pool }: PoolConfig): object {
       fastInterval: formatDuration(pool.health.fastInterval),
       timeout: formatDuration(pool.health.timeout),
     },
+    load: pool.load && {
+      ...pool.load,
+      interval: formatDuration(pool.load.interval),
+      timeout: formatDuration(pool.load.timeout),
+      expires: formatDuration(pool.load.expires),
+    },
     outliers: pool.outliers && {
       ...pool.outliers,
       interval: formatDuration(pool.outliers.interval),

@@ -3,6 +3,7 @@ import type { PolicySpec, PolicyTraits } from "../policy/registry.js";
 import { canonicalAddress, isLocal, LOOPBACK, parseAddress } from "./address.js";
 import { carrierOddities, carrierRules } from "./carrier-rules.js";
 import { healthRules } from "./health-rules.js";
+import { loadRules } from "./load-rules.js";
 import { suggestion } from "./nearest.js";
 import { formatPath, type Issue, type Path } from "./problem.js";
 import { type Fields, fields, isMapping, issue, items } from "./raw.js";
@@ -43,6 +44,9 @@ export function checkRules(value: unknown, context: RuleContext): Issue[] {
     ),
     ...Object.entries(fields(root.pools)).flatMap(([name, pool]) =>
       healthRules(fields(pool), ["pools", name]),
+    ),
+    ...Object.entries(fields(root.pools)).flatMap(([name, pool]) =>
+      loadRules(fields(pool), ["pools", name, "load"]),
     ),
     ...carrierRules(root),
   ];

@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { LOOPBACK, parseAddress, parseBackendAddress, parseRange } from "./address.js";
-import { parseFactor, parseHealthHost, parseHealthPath, parseStatusRange } from "./health-values.js";
 import { parseDnsName, parseNameServer, parseServiceName } from "./dns-names.js";
+import { parseFactor, parseHealthHost, parseHealthPath, parseStatusRange } from "./health-values.js";
 import {
   parseHeaderName,
   parseHostPattern,
@@ -138,6 +138,14 @@ const health = z.strictObject({
   fall: count(1, 1000).default(3),
 });
 
+const load = z.strictObject({
+  source: z.enum(["agent", "header", "agent-check"]),
+  port: count(1, 65_535).default(9902),
+  interval: duration(10).prefault("2s"),
+  timeout: duration().prefault("1s"),
+  expires: duration(10).prefault("10s"),
+});
+
 const factor = parsed(z.unknown(), parseFactor);
 
 const outliers = z.strictObject({
@@ -179,6 +187,7 @@ const poolKeys = z.strictObject({
   backends: z.array(backendSchema).default([]),
   discover: z.array(discover).default([]),
   health: health.nullable().default(null),
+  load: load.nullable().default(null),
   outliers: outliers.nullable().default(null),
   slowStart: duration(0).prefault("0s"),
   maxConnections: count(0).default(0),

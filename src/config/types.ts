@@ -95,6 +95,8 @@ export interface PoolConfig {
   readonly discover: readonly DiscoverConfig[];
   /** Null: no checks. */
   readonly health: Readonly<NonNullable<ConfigFile["pools"][string]["health"]>> | null;
+  /** Null: what backends report of their load is not known. */
+  readonly load: Readonly<NonNullable<ConfigFile["pools"][string]["load"]>> | null;
   /** Null: nobody watches for backends that serve worse than the others. */
   readonly outliers: Readonly<NonNullable<ConfigFile["pools"][string]["outliers"]>> | null;
   /** How long a backend that comes back gets less than its weight, 0 = not at all. */

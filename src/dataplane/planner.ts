@@ -23,7 +23,7 @@ export interface RouteFacts {
   readonly setsRequestHeaders: boolean;
   /** The route or a policy of its pool sets or removes response headers. */
   readonly changesResponses: boolean;
-  /** A policy of its pool learns from responses. */
+  /** A policy of its pool learns from responses, or the load of its backends is in them. */
   readonly readsResponses?: boolean | undefined;
   /** The route looks at the path by a regular expression, or at headers. */
   readonly matchesBeyondKernel: boolean;
@@ -64,7 +64,7 @@ function planMode(facts: RouteFacts): [ForwardMode, string] {
   if (facts.forward === "request") return ["request", "forward: request is configured"];
   // Who asks for less gets it: the policies choose by what they know.
   if (facts.forward === "auto" && facts.readsResponses)
-    return ["exchange", "a policy of its pool learns from responses"];
+    return ["exchange", "responses tell policies of its pool something, or the load of its backends"];
   const reason = whySeen(facts);
   return reason === undefined ? ["connection", "nothing is cheaper"] : ["request", reason];
 }

@@ -193,6 +193,21 @@ const backends: readonly ValueMetric[] = [
         }),
       ),
   }),
+  value({
+    kind: "gauge",
+    name: "longsplice_backend_load",
+    help: "What the backend reports of its load; no series while that is not known.",
+    labels: ["pool", "backend", "figure"],
+    series: ({ backends }) =>
+      backends.flatMap((b) =>
+        Object.entries(b.load).map(
+          ([figure, load]): Series<"pool" | "backend" | "figure"> => [
+            { pool: b.pool, backend: b.address, figure },
+            load,
+          ],
+        ),
+      ),
+  }),
 ];
 
 /** Counters and gauges that are read anew at every scrape. */

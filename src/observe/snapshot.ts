@@ -111,6 +111,8 @@ export interface BackendState {
   readonly connections: number;
   /** Moving average of the time to the response head, in microseconds. */
   readonly ewmaMicros: number;
+  /** What it reports of its load, as far as that is known now: shares as fractions, the rest as counts. */
+  readonly load: Readonly<Record<string, number>>;
   /** Times that it was taken out for how it served, by reason. */
   readonly ejections: Readonly<Record<string, number>>;
 }

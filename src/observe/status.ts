@@ -34,7 +34,7 @@ export interface BackendStatus {
   /** Why it is what it is: what the last check saw, or why it was ejected; empty if it never changed. */
   readonly reason: string;
   readonly weight: number;
-  /** The part of the weight that is in effect: less than 100 while the backend starts slowly. */
+  /** The part of the weight that is in effect: less than 100 while the backend starts slowly, or its agent asks for less. */
   readonly weightPercent: number;
   readonly active: number;
   readonly connections: number;
@@ -43,6 +43,8 @@ export interface BackendStatus {
   readonly requestsPerSecond: number;
   /** Moving average of the time to the response head; null before the first response. */
   readonly latencyMs: number | null;
+  /** See `BackendState`; empty if it reports nothing, or has not lately. */
+  readonly load: Readonly<Record<string, number>>;
 }
 
 /** The answer of `GET /api/v1/status`. */
@@ -126,7 +128,7 @@ export function buildStatus(parts: StatusParts): Status {
 
 /** One backend in the form of the status. */
 export function backendStatus(backend: BackendState, window: RateWindow): BackendStatus {
-  const { address, health, reason, weight, weightPercent, ewmaMicros } = backend;
+  const { address, health, reason, weight, weightPercent, ewmaMicros, load } = backend;
   return {
     address,
     health,
@@ -139,6 +141,7 @@ export function backendStatus(backend: BackendState, window: RateWindow): Backen
     errors: backend.errors,
     requestsPerSecond: window.ofBackend(backend.pool, address),
     latencyMs: ewmaMicros === 0 ? null : ewmaMicros / 1000,
+    load,
   };
 }
 

@@ -1,6 +1,9 @@
 export { type Address, type BackendAddress, formatAddress } from "./address.js";
 export type { Advice, BackendSpec, BackendStatus, HealthEvent } from "./backend.js";
+export { type LoadEvent, LoadMonitor } from "./load-monitor.js";
+export { type LoadFigures, LoadReports } from "./load-report.js";
 export { LoadTable } from "./load-table.js";
+export { formatOrcaJson, ORCA_HEADER, parseOrca } from "./orca.js";
 export type { OutlierRules } from "./outliers.js";
 export type { PoolSpec } from "./pool.js";
 export { Pools, type PoolsOptions } from "./pools.js";

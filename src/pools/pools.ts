@@ -8,6 +8,7 @@ import {
   type HealthEvent,
   PooledBackend,
 } from "./backend.js";
+import type { LoadSink } from "./load-monitor.js";
 import type { LoadTable } from "./load-table.js";
 import { Pool, type PoolSpec } from "./pool.js";
 import type { ProberDeps } from "./prober.js";
@@ -25,7 +26,7 @@ export interface PoolsOptions extends ProberDeps {
  * All pools of the process: gives every backend its row of the load table and keeps health up to date there.
  * Lives on the main thread; workers see the table only.
  */
-export class Pools {
+export class Pools implements LoadSink {
   private pools = new Map<string, Pool>();
   /** What the last `apply` dropped, by table key. It stays as it was for workers that have not switched, and comes back whole. */
   private dropped = new Map<string, PooledBackend>();
@@ -80,12 +81,18 @@ export class Pools {
     return this.setDraining(pool, address, false);
   }
 
+  /** The row of a backend in the load table; undefined if there is no such backend. */
+  slotOf(pool: string, address: string): number | undefined {
+    return this.find(pool, address)?.backend.slot;
+  }
+
   /**
    * Does with a backend as it is advised, until it is advised otherwise; `{ reason }` alone takes all back. A change of weight makes
    * links return once, so one that hardly matters is better not said. Nothing happens if there is no such backend.
    */
   advise(pool: string, address: string, advice: Advice): void {
-    this.find(pool, address)?.advise(advice);
+    const backend = this.find(pool, address) ?? this.dropped.get(keyOf(pool, address));
+    backend?.advise(advice);
   }
 
   /** Stops all checks. Idempotent. */

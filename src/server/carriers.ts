@@ -22,6 +22,7 @@ function factsOf(config: Config, route: RouteConfig, packetObstacle: string | un
     matchesBeyondKernel: route.match.pathRegex !== undefined || Object.keys(route.match.header).length > 0,
     forwarded: config.forwarded !== null,
     ...pool?.traits,
+    readsResponses: pool?.traits.readsResponses === true || pool?.load?.source === "header",
     countsPlaces: (pool?.maxConnections ?? 0) > 0,
     proxyHeader: pool !== undefined && pool.proxyProtocol !== "none",
   };

@@ -10,6 +10,8 @@ export type PlannedPool = Omit<
   readonly specs: readonly PolicySpec[];
   /** The same backends as policies see them. */
   readonly candidates: readonly Backend[];
+  /** Its backends report their load in responses. */
+  readonly reportsInHeader: boolean;
 };
 
 /** What a worker is to serve: plain data that crosses threads. */
@@ -39,6 +41,8 @@ export interface WorkerBirth {
   readonly sockmapFrom: number;
   readonly sockmapTo: number;
   readonly load: SharedArrayBuffer;
+  /** Counters of the backends' load reports (`LoadReports`). */
+  readonly reports: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];
 }

@@ -1,7 +1,7 @@
-import type { Config, PoolConfig } from "../config/index.js";
+import type { Config, PoolConfig, RouteConfig } from "../config/index.js";
 import { formatAddress } from "../config/index.js";
 import type { Carrier, NativeAddress, NativeBackend, NativeSnapshot } from "../dataplane/index.js";
-import type { LoadTable, Pools } from "../pools/index.js";
+import { type LoadTable, ORCA_HEADER, type Pools } from "../pools/index.js";
 import { compileRoute } from "../routing/index.js";
 import type { PlannedPool, WorkerPlan } from "./messages.js";
 import type { Names } from "./names.js";
@@ -55,13 +55,15 @@ export function planWorkers(planning: Planning): WorkerPlan {
     generation,
     load,
     snapshot: {
-      routes: config.routes.map((route, index) =>
-        compileRoute(route, {
+      routes: config.routes.map((route, index) => {
+        const { forward } = carriers[index] as Carrier;
+        const seen = forward === "exchange" && reportsInHeader(config.pools.get(route.pool));
+        return compileRoute(seen ? withoutReports(route) : route, {
           poolIndex,
           routeId: (label, pool) => planning.names.routeId(label, pool),
-          forward: (carriers[index] as Carrier).forward,
-        }),
-      ),
+          forward,
+        });
+      }),
       timeouts: { header, connect, queue, response, idle, stream },
       limits: config.limits,
       forwarding: planForwarding(config),
@@ -71,6 +73,11 @@ export function planWorkers(planning: Planning): WorkerPlan {
     pools: planned,
     plugins: config.policies,
   };
+}
+
+/** What backends tell us of their load is nothing for clients. Responses that may pass in the kernel cannot be changed. */
+function withoutReports(route: RouteConfig): RouteConfig {
+  return { ...route, removeResponseHeaders: [...route.removeResponseHeaders, ORCA_HEADER] };
 }
 
 function planForwarding({ forwarded }: Config): NativeSnapshot["forwarding"] {
@@ -110,5 +117,10 @@ function planPool(pool: PoolConfig, { pools, table, names, resolved, memory }: P
       shared: sharedBytes === 0 ? null : memory(`${name} ${index} ${policy}`, sharedBytes),
     })),
     candidates,
+    reportsInHeader: reportsInHeader(pool),
   };
+}
+
+function reportsInHeader(pool: PoolConfig | undefined): boolean {
+  return pool?.load?.source === "header";
 }

@@ -9,8 +9,23 @@ import {
   type WorkerEngine,
 } from "../dataplane/index.js";
 import { Discovery } from "../discovery/index.js";
-import { type Admin, type AdminSource, createAdmin, type Log, type ServiceState } from "../observe/index.js";
-import { LoadTable, Pools } from "../pools/index.js";
+import {
+  type Admin,
+  type AdminSource,
+  type BackendState,
+  createAdmin,
+  type Log,
+  type Logger,
+  type ServiceState,
+} from "../observe/index.js";
+import {
+  type BackendStatus,
+  type LoadEvent,
+  LoadMonitor,
+  LoadReports,
+  LoadTable,
+  Pools,
+} from "../pools/index.js";
 import { planCarriers } from "./carriers.js";
 import { ListenerSet } from "./listener-set.js";
 import type { WorkerPlan } from "./messages.js";
@@ -46,6 +61,8 @@ export class Server {
   private readonly names = new Names();
   private readonly memory = new SharedMemory();
   private readonly pools: Pools;
+  private readonly reports: LoadReports;
+  private readonly monitor: LoadMonitor;
   private readonly workers: WorkerPool;
   /** As at the start: a reload does not change it. */
   private readonly engine: Config["engine"];
@@ -76,8 +93,12 @@ export class Server {
     this.pools = new Pools(this.table, [], {
       onHealth: (event) => logger.info({ ...event }, "backend health changed"),
     });
+    const reports = LoadReports.memory();
+    this.reports = new LoadReports(this.table.cells, new Int32Array(reports));
+    this.monitor = new LoadMonitor(this.pools, this.reports, (event) => logLoadEvent(logger, event));
     this.workers = new WorkerPool({
       load: this.table.buffer,
+      reports,
       engine: () => this.workerEngine(),
       pipeFrom: config.pipeFrom,
       sockmapFrom: config.sockmapFrom,
@@ -119,6 +140,8 @@ export class Server {
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
     await this.workers.start(plan, config.workers);
+    // The start keeps this thread busy, and every backend would seem to be silent.
+    this.monitor.apply(complete.pools.values());
     if (config.admin !== null) {
       const { address, token } = config.admin;
       const { logger } = this.options.log;
@@ -213,6 +236,8 @@ export class Server {
       throw error;
     }
     this.serving = next;
+    // Only now: workers report by the old configuration until they have the new one.
+    this.monitor.apply(next.complete.pools.values());
   }
 
   /** Several sources may have news at once: one plan has them all. */
@@ -259,17 +284,25 @@ export class Server {
     if (this.engine === "sockmap") closeSockmapEngine();
     await this.listeners?.close();
     await this.admin?.close();
+    this.monitor.close();
     this.pools.close();
+  }
+
+  private withLoad(backend: BackendStatus): BackendState {
+    return { ...backend, load: this.reports.read(backend.slot) };
   }
 
   private adminSource(): AdminSource {
     return {
       snapshot: () => this.workers.snapshots(),
-      backends: () => this.pools.backends(),
+      backends: () => this.pools.backends().map((backend) => this.withLoad(backend)),
       logDropped: () => this.options.log.dropped(),
       packetCounters: () => this.packet?.counters() ?? {},
       discovery: () => this.discovery.counts(),
-      changeBackend: (pool, address, action) => this.pools[action](pool, address),
+      changeBackend: (pool, address, action) => {
+        const backend = this.pools[action](pool, address);
+        return backend && this.withLoad(backend);
+      },
       info: () => ({
         version,
         state: this.state === "ready" && this.workers.alive < this.config.workers ? "degraded" : this.state,
@@ -299,6 +332,15 @@ function changedPools(before: Config, after: Config): { pool: string; added: str
       some.filter((each) => !others.includes(each));
     return [{ pool: name, added: without(is, was), removed: without(was, is) }];
   });
+}
+
+/** Idle backends send no responses, so their silence in headers is nothing that an operator has to know. */
+function logLoadEvent(logger: Logger, { silent, ...event }: LoadEvent): void {
+  const level = event.source === "header" ? "debug" : silent ? "warn" : "info";
+  logger[level](
+    event,
+    silent ? "load of a backend is not known any more" : "load of a backend is known again",
+  );
 }
 
 /** The keys that a reload cannot change. */

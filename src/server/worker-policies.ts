@@ -13,6 +13,9 @@ import { type Backend, Candidates, type ExchangeSummary, type SelectContext } fr
 import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
 import { loadPlugins } from "../policy/loader.js";
 import { PolicyRegistry } from "../policy/registry.js";
+import type { LoadReports } from "../pools/load-report.js";
+import { ORCA_HEADER } from "../pools/orca.js";
+import { HeaderReports } from "./header-reports.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
 
 /** Calls of `PolicyEnv.reconsider` that follow one within this time have no effect. */
@@ -25,6 +28,7 @@ export interface PoliciesHost {
   readonly load: Int32Array;
   /** The numbers of the policies that exchanges under way may ask. */
   policiesInUse(): readonly number[];
+  readonly reports: LoadReports;
   log(level: "info" | "warn", message: string, fields?: object): void;
 }
 
@@ -84,6 +88,8 @@ class PoolPolicies {
     readonly chain: PolicyChain,
     readonly neededHeaders: readonly string[],
     readonly neededResponseHeaders: readonly string[] | null,
+    /** Null: backends do not report in responses. */
+    readonly reports: HeaderReports | null,
     backends: readonly Backend[],
     private readonly load: Int32Array,
   ) {
@@ -150,9 +156,14 @@ async function loadRegistry(plugins: readonly string[]): Promise<PolicyRegistry>
 }
 
 /** Equal for pools for which the same chain will do. Memory is the same where its size is, as long as a pool stays. */
-function fingerprint({ specs, candidates }: PlannedPool): string {
+function fingerprint({ specs, candidates, reportsInHeader }: PlannedPool): string {
   const memory = specs.map(({ shared }) => shared?.byteLength);
-  return JSON.stringify([specs.map(({ name, options }) => [name, options]), memory, candidates]);
+  return JSON.stringify([
+    specs.map(({ name, options }) => [name, options]),
+    memory,
+    candidates,
+    reportsInHeader,
+  ]);
 }
 
 function firstSlot(candidates: Candidates): number {
@@ -205,9 +216,11 @@ export class WorkerPolicies {
     this.load = plan.load;
     return plan.pools.map(({ name, backends, proxyProtocol, retries, specs }) => {
       const policy = next.get(name)?.number as number;
-      const { chain, neededHeaders, neededResponseHeaders } = this.byNumber.get(policy) as PoolPolicies;
+      const policies = this.byNumber.get(policy) as PoolPolicies;
+      const { chain, neededHeaders, neededResponseHeaders, reports } = policies;
       const { choosesBy } = registry.traitsOf(specs);
-      const needs = { neededHeaders, neededResponseHeaders, wantsDone: chain.hasOnDone };
+      const wantsDone = chain.hasOnDone || reports !== null;
+      const needs = { neededHeaders, neededResponseHeaders, wantsDone };
       return { name, backends, proxyProtocol, retries, policy, ...needs, choosesBy };
     });
   }
@@ -232,7 +245,13 @@ export class WorkerPolicies {
     const backend = policies?.backend(slot);
     if (policies === undefined || backend === undefined) return;
     const names = policies.neededResponseHeaders ?? [];
-    policies.chain.onDone(new Summary(backend, status, ok, headMicros, totalMicros, bytes, about, names));
+    const summary = new Summary(backend, status, ok, headMicros, totalMicros, bytes, about, names);
+    // Under an earlier plan the load may have come from somewhere else.
+    if (policies.reports !== null && this.current.get(policies.pool)?.number === policy) {
+      const report = summary.responseHeader(ORCA_HEADER);
+      if (report !== undefined) policies.reports.note(slot, report);
+    }
+    policies.chain.onDone(summary);
   }
 
   /** What went wrong since the worker began; a pool may have several rows, which add up. */
@@ -296,7 +315,10 @@ export class WorkerPolicies {
         }),
     });
     const headers = registry.headersFor(pool.specs);
-    const responseHeaders = registry.responseHeadersFor(pool.specs);
-    return new PoolPolicies(pool.name, chain, headers, responseHeaders, pool.candidates, load);
+    const forPolicies = registry.responseHeadersFor(pool.specs);
+    const reports = pool.reportsInHeader ? new HeaderReports(this.host.reports) : null;
+    const responseHeaders =
+      reports === null ? forPolicies : [...new Set([...(forPolicies ?? []), ORCA_HEADER])];
+    return new PoolPolicies(pool.name, chain, headers, responseHeaders, reports, pool.candidates, load);
   }
 }

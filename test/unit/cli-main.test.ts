@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
+import type { AgentOptions } from "../../src/agent/index.js";
 import { main } from "../../src/cli/main.js";
 import type { CliSystem } from "../../src/cli/system.js";
 import type { Config } from "../../src/config/index.js";
@@ -25,12 +26,15 @@ let stdout: string;
 let stderr: string;
 /** What the server was started with, and what it does. */
 let served: { config: Config; configFile: string | null } | undefined;
+/** What the agent was started with. */
+let asked: AgentOptions | undefined;
 let system: CliSystem;
 
 beforeEach(() => {
   stdout = "";
   stderr = "";
   served = undefined;
+  asked = undefined;
   system = {
     stdout: {
       write: (text) => {
@@ -47,11 +51,39 @@ beforeEach(() => {
       served = { config: await load(), configFile };
       return 0;
     },
+    runAgent: async (options) => {
+      asked = options;
+      return 0;
+    },
     probe: async () => report,
   };
 });
 
 const run = (...args: string[]) => main(args, system);
+
+describe("agent", () => {
+  test("needs no options, and listens where proxies ask", async () => {
+    expect(await run("agent")).toBe(0);
+    expect(asked).toEqual({ listen: { kind: "tcp", host: "0.0.0.0", port: 9902 }, agentCheck: null });
+  });
+
+  test("takes addresses with ports", async () => {
+    expect(await run("agent", "--listen", "[::1]:0", "--agent-check", ":9903")).toBe(0);
+    expect(asked).toEqual({
+      listen: { kind: "tcp", host: "::1", port: 0 },
+      agentCheck: { kind: "tcp", host: "0.0.0.0", port: 9903 },
+    });
+  });
+
+  test.each([
+    ["--listen", "nowhere", '"nowhere" is not an address: the port is missing'],
+    ["--agent-check", "unix:/run/agent", "an agent cannot be asked at a Unix socket"],
+  ])("refuses %s %s", async (option, text, why) => {
+    expect(await run("agent", option, text)).toBe(1);
+    expect(stderr).toContain(`wrong arguments: ${option}: ${why}`);
+    expect(asked).toBeUndefined();
+  });
+});
 
 describe("check", () => {
   test("counts what is in a good file", async () => {

@@ -24,6 +24,7 @@ test.each([
   ["`pools.NAME.discover[]`", ["pools", "x", "discover", 0]],
   ["`pools.NAME.retries`", ["pools", "x", "retries"]],
   ["`pools.NAME.health`", ["pools", "x", "health"]],
+  ["`pools.NAME.load`", ["pools", "x", "load"]],
   ["`pools.NAME.outliers`", ["pools", "x", "outliers"]],
   ["`admin`", ["admin"]],
   ["`timeouts`", ["timeouts"]],

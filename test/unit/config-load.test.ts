@@ -38,6 +38,7 @@ describe("a configuration", () => {
             backends: [{ address: { kind: "tcp", host: "127.0.0.1", port: 9001 }, weight: 1, labels: {} }],
             discover: [],
             health: null,
+            load: null,
             outliers: null,
             slowStart: 0,
             maxConnections: 0,
@@ -90,6 +91,7 @@ pools:
       - { address: "Backend.internal:9001", weight: 0, labels: { zone: eu } }
       - { address: ":9002" }
     health: { path: /healthz?deep, host: "a.example:81", status: [200, 301-304], body: "a: b", port: 81, interval: 500ms, fastInterval: 50ms, timeout: 1.5s, rise: 1, fall: 5 }
+    load: { source: header, expires: 1m }
     outliers: { latencyFactor: 2.5, ejection: 1m }
     slowStart: 1m
     maxConnections: 7
@@ -156,6 +158,7 @@ logLevel: debug
         rise: 1,
         fall: 5,
       },
+      load: { source: "header", port: 9902, interval: 2000, timeout: 1000, expires: 60_000 },
       outliers: { consecutiveFailures: 5, latencyFactor: 2.5, ejection: 60_000, maxEjection: 300_000 },
       slowStart: 60_000,
       maxConnections: 7,
@@ -296,7 +299,7 @@ describe("the printed configuration", () => {
       options: fc.constantFrom(undefined, { query: true }),
       glob: text,
       value: fc.stringMatching(/^[ -~\xa0-\xff]{0,12}$/).map((value) => value.replaceAll("{", "")),
-      idle: fc.integer({ min: 1, max: 2_000_000_000 }),
+      idle: fc.integer({ min: 11, max: 2_000_000_000 }),
       headerBytes: fc.integer({ min: 256, max: 2 ** 20 }),
       accessLog: fc.constantFrom("off", "json", "combined"),
     });
@@ -309,6 +312,7 @@ describe("the printed configuration", () => {
             off: {
               policy: { name: "uri-hash", ...(options === undefined ? {} : { options }) },
               backends: [{ address: "unix:/x y", labels }],
+              load: { source: "agent", port: 1, expires: `${idle}ms`, interval: "10ms" },
             },
           },
           timeouts: { idle: `${idle}ms` },

@@ -301,6 +301,16 @@ const relations: Case[] = [
     "3:64: pools.web.health: the original destination is not one place that could be checked, expected no health checks or other backends [LS_CONFIG_CONFLICT]",
   ],
   [
+    "a load of the original destination",
+    "listeners: [{ address: 127.0.0.1:8080 }]\nroutes: [{ pool: web }]\npools: { web: { backends: [{ address: original-destination }], load: { source: agent } } }",
+    "3:64: pools.web.load: the original destination is not one place that has a load, expected no load source or other backends [LS_CONFIG_CONFLICT]",
+  ],
+  [
+    "a load that expires between two questions",
+    pool("load: { source: agent, interval: 5s, expires: 5s }"),
+    '3:97: pools.web.load.expires: what is reported would expire between two questions, expected more than "5s" (interval) [LS_CONFIG_CONFLICT]',
+  ],
+  [
     "a range that is none",
     "listeners: [{ address: 127.0.0.1:8080, proxyProtocol: 10.0.0.0/33 }]\nroutes: [{ pool: web }]\npools: { web: { backends: [{ address: :9001 }] } }",
     '1:55: listeners[0].proxyProtocol[0]: "10.0.0.0/33" is not a range of addresses, expected an address with an optional prefix length, for example 10.0.0.0/8 or 2001:db8::/32 [LS_CONFIG_VALUE]',

@@ -73,7 +73,15 @@ beforeEach(() => {
   state = "ready";
   workersAnswer = true;
   folder = mkdtempSync(join(tmpdir(), "longsplice-admin-"));
-  const numbers = { weight: 1, active: 0, requests: 4, errors: 0, connections: 1, ewmaMicros: 1500 };
+  const numbers = {
+    weight: 1,
+    active: 0,
+    requests: 4,
+    errors: 0,
+    connections: 1,
+    ewmaMicros: 1500,
+    load: { cpu: 0.5 },
+  };
   backends = ["127.0.0.1:9001", "unix:/run/b.sock"].map((address) => ({
     pool: "api",
     address,

@@ -82,6 +82,7 @@ const backend = (address: string, health: BackendState["health"]): BackendState 
   errors: 0,
   connections: 3,
   ewmaMicros: 2500,
+  load: { cpu: 0.25, queue: 3 },
   ejections: { failures: 3, latency: 0 },
 });
 

@@ -116,6 +116,8 @@ describe("the planner", () => {
     [{ forwarded: true }, "request", "packet", /forwarded/],
     [{ countsPlaces: true }, "exchange", "packet", /maxConnections/],
     [{ choosesBy: "request" }, "request", "packet", /policy/],
+    [{ readsResponses: true }, "exchange", "packet", /responses tell/],
+    [{ readsResponses: true, forward: "connection" }, "connection", "packet", /nothing is cheaper/],
     [{ changesResponses: true, forwarded: true }, "exchange", "packet", /response headers/],
     [{ proxyHeader: true }, "exchange", "packet", /PROXY/],
     [{ engine: "copy" }, "exchange", "copy", /engine: copy/],

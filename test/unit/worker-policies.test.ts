@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { HEAD_INDEX_CELLS, HeadView } from "../../src/dataplane/head-view.js";
 import { NO_BACKEND } from "../../src/dataplane/index.js";
 import { LOAD_TABLE_BYTES } from "../../src/policy/load-layout.js";
+import { LoadReports } from "../../src/pools/load-report.js";
 import type { PlannedPool, WorkerPlan } from "../../src/server/messages.js";
 import { WorkerPolicies } from "../../src/server/worker-policies.js";
 import { nativeSnapshot } from "../support/native-snapshot.js";
@@ -13,7 +14,15 @@ let policies: WorkerPolicies;
 beforeEach(() => {
   inUse = [];
   const load = new Int32Array(new SharedArrayBuffer(LOAD_TABLE_BYTES));
-  policies = new WorkerPolicies({ worker: 0, workers: 1, load, policiesInUse: () => inUse, log: () => {} });
+  const reports = new LoadReports(load, new Int32Array(LoadReports.memory()));
+  policies = new WorkerPolicies({
+    worker: 0,
+    workers: 1,
+    load,
+    reports,
+    policiesInUse: () => inUse,
+    log: () => {},
+  });
 });
 
 /** Pools by name, each with backends in these slots. */
@@ -23,7 +32,7 @@ function plan(load: number, pools: Record<string, number[]>): WorkerPlan {
     const candidates = slots.map((slot) => ({ slot, address: `10.0.0.${slot}:80`, labels: {} }));
     const specs = [{ name: "round-robin", options: undefined, shared: null }];
     const retries = { slot: 0, percent: 20, min: 3 };
-    return { name, backends: [], proxyProtocol: "none", retries, specs, candidates };
+    return { name, backends: [], proxyProtocol: "none", retries, specs, candidates, reportsInHeader: false };
   });
   return { generation: 1, load, snapshot, pools: planned, plugins: [] };
 }

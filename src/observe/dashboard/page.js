@@ -31,6 +31,13 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 const count = (value) => (value < 100_000 ? whole.format(value) : short.format(value));
 const rate = (value) => (value === 0 ? "0" : value < 10 ? value.toFixed(1) : count(Math.round(value)));
 
+const SHARES = ["cpu", "memory", "io", "utilization"];
+/** What a backend reports of its load: `cpu 31%`, `queue 4`. */
+const loadTexts = (load) =>
+  Object.entries(load).map(
+    ([name, value]) => `${name} ${SHARES.includes(name) ? `${Math.round(100 * value)}%` : count(value)}`,
+  );
+
 function milliseconds(value) {
   if (value === null) return "–";
   if (value < 1) return `${Math.round(value * 1000)} µs`;
@@ -180,6 +187,7 @@ function backendRow(pool) {
     ["num", (b) => count(b.requests)],
     ["num", (b) => count(b.errors)],
     ["num", (b) => milliseconds(b.latencyMs)],
+    ["num", (b) => loadTexts(b.load)[0] ?? "–"],
   ]);
   const activeCell = element("td", null, element("div", "active", active, element("div", "bar", fill)));
   const row = element(
@@ -205,6 +213,7 @@ function backendRow(pool) {
       setText(active, whole.format(backend.active));
       fill.style.width = `${(100 * backend.active) / Math.max(1, busiest)}%`;
       numbers.update(backend);
+      row.title = loadTexts(backend.load).join(", ");
       setText(action, backend.health === "draining" ? "Enable" : "Drain");
       const wanted = byId("filter").value.trim();
       row.hidden = !backend.address.includes(wanted) && !backend.health.startsWith(wanted);
@@ -228,6 +237,7 @@ function poolCard({ name }) {
     ["Requests", "num"],
     ["Errors", "num"],
     ["Latency", "num"],
+    ["Load", "num"],
     ["", "num"],
   ].map(([text, className]) => element("th", className, text));
   const body = element("tbody");

@@ -1,0 +1,78 @@
+import { Client } from "undici";
+import { formatAddress } from "./address.js";
+import { askAgentCheck, type BackendOrders, NO_ORDERS, parseAgentCheck, steady } from "./agent-check.js";
+import type { LoadReports } from "./load-report.js";
+import { parseOrcaJson } from "./orca.js";
+
+/** Something that an agent can be asked. */
+export interface Question {
+  /** Asks once, and puts the answer where it belongs unless `signal` has aborted. Rejects if there is no good answer. */
+  ask(signal: AbortSignal): Promise<void>;
+  /** What was said holds no longer. */
+  forget(): void;
+  close(): void;
+}
+
+/** Asks `longsplice agent`. The connection stays open between questions: whether the backend accepts is not the point here. */
+export class AgentQuestion implements Question {
+  private readonly client: Client;
+
+  constructor(
+    host: string,
+    port: number,
+    timeout: number,
+    private readonly slot: number,
+    private readonly reports: LoadReports,
+  ) {
+    this.client = new Client(`http://${formatAddress({ kind: "tcp", host, port })}`, {
+      connect: { timeout },
+      // An agent sends a few hundred bytes.
+      maxResponseSize: 64 * 1024,
+    });
+  }
+
+  async ask(signal: AbortSignal): Promise<void> {
+    const { statusCode, body } = await this.client.request({ method: "GET", path: "/", signal });
+    const text = await body.text();
+    if (statusCode !== 200) throw new Error(`status ${statusCode}`);
+    const figures = parseOrcaJson(text);
+    if (figures === undefined) throw new Error("the answer is no load report");
+    if (!signal.aborted) this.reports.write(this.slot, figures);
+  }
+
+  forget(): void {}
+
+  close(): void {
+    this.client.destroy().catch(() => {});
+  }
+}
+
+/** Asks an agent that speaks HAProxy's protocol. */
+export class AgentCheckQuestion implements Question {
+  private orders = NO_ORDERS;
+
+  /** @param obey told of the orders in effect after each answer */
+  constructor(
+    private readonly host: string,
+    private readonly port: number,
+    private readonly obey: (orders: BackendOrders) => void,
+  ) {}
+
+  async ask(signal: AbortSignal): Promise<void> {
+    const line = await askAgentCheck(this.host, this.port, signal);
+    const orders = parseAgentCheck(line, this.orders);
+    if (orders === undefined) {
+      const begin = JSON.stringify(line.slice(0, 80));
+      throw new Error(`not a word of the agent-check protocol: ${begin}`);
+    }
+    if (signal.aborted) return;
+    this.orders = steady(orders, this.orders);
+    this.obey(this.orders);
+  }
+
+  forget(): void {
+    this.orders = NO_ORDERS;
+  }
+
+  close(): void {}
+}

@@ -12,13 +12,16 @@ export function withSlot<A extends Int32Array | Float64Array>(array: A, slot: nu
 export class SlotOwners {
   private readonly owners: (Backend | undefined)[] = [];
 
-  /** True if the slot was not this backend's before; now it is. */
-  changed(backend: Backend): boolean {
-    if (this.owners[backend.slot] === backend) return false;
+  /** Is the slot this backend's? */
+  has(backend: Backend): boolean {
+    return this.owners[backend.slot] === backend;
+  }
+
+  /** From now on it is. */
+  give(backend: Backend): void {
     // Filled without gaps: V8 turns an array with wide ones into a dictionary.
     while (this.owners.length <= backend.slot) this.owners.push(undefined);
     this.owners[backend.slot] = backend;
-    return true;
   }
 }
 
@@ -29,11 +32,15 @@ export class BackendNumbers {
 
   constructor(private readonly numberOf: (backend: Backend) => number) {}
 
+  /** Throws what the function throws, each time. */
   of(backend: Backend): number {
-    if (this.owners.changed(backend)) {
-      this.numbers = withSlot(this.numbers, backend.slot);
-      this.numbers[backend.slot] = this.numberOf(backend);
-    }
+    if (!this.owners.has(backend)) this.learn(backend);
     return this.numbers[backend.slot] as number;
+  }
+
+  private learn(backend: Backend): void {
+    this.numbers = withSlot(this.numbers, backend.slot);
+    this.numbers[backend.slot] = this.numberOf(backend);
+    this.owners.give(backend);
   }
 }

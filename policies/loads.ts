@@ -37,6 +37,8 @@ export class Loads {
   /** By position, as of the last `measure`. */
   readonly scores = new Scores();
   private readonly terms: readonly Term[];
+  /** The figure that is being added, by position. */
+  private read = new Int32Array(16);
 
   /** @param weights what `loadOptions` gives */
   constructor(weights: Partial<Record<Figure, number>>) {
@@ -50,32 +52,49 @@ export class Loads {
   }
 
   measure(candidates: Candidates): void {
-    this.scores.make(candidates.length);
-    this.scores.values.fill(0, 0, candidates.length);
+    const { length } = candidates;
+    this.scores.make(length);
+    if (length > this.read.length) this.read = new Int32Array(2 * length);
+    this.scores.values.fill(0, 0, length);
     for (let t = 0; t < this.terms.length; t++) this.add(candidates, this.terms[t] as Term);
   }
 
   private add(candidates: Candidates, { figure, factor, share }: Term): void {
+    const { read } = this;
     const { values } = this.scores;
-    const whole = share ? 1000 : greatest(candidates, figure);
-    let busiest = 0;
+    const { length } = candidates;
+    const most = this.readAll(candidates, figure);
+    const perUnit = factor / (share ? 1000 : most);
+    let unknown = 0;
+    for (let i = 0; i < length; i++) {
+      const value = read[i] as number;
+      if (value < 0) unknown++;
+      else values[i] = (values[i] as number) + value * perUnit;
+    }
+    if (unknown > 0) this.replace(candidates, factor);
+  }
+
+  /** Takes the exchanges in flight where the figure that was read is not known. */
+  private replace(candidates: Candidates, factor: number): void {
+    const { values } = this.scores;
+    let most = FEW;
+    for (let i = 0; i < candidates.length; i++) most = Math.max(most, candidates.active(i));
     for (let i = 0; i < candidates.length; i++) {
-      let load = figureAt(candidates, i, figure) / whole;
-      if (load < 0) {
-        if (busiest === 0) busiest = greatest(candidates, "connections");
-        load = candidates.active(i) / busiest;
-      }
-      values[i] = (values[i] as number) + factor * load;
+      if ((this.read[i] as number) >= 0) continue;
+      values[i] = (values[i] as number) + (factor * candidates.active(i)) / most;
     }
   }
-}
 
-/** The greatest of the candidates' counts, at least `FEW`. */
-function greatest(candidates: Candidates, figure: Figure): number {
-  let most = FEW;
-  for (let i = 0; i < candidates.length; i++) {
-    const count = figureAt(candidates, i, figure);
-    if (count > most) most = count;
+  /** Reads a figure of all candidates; returns the greatest, at least `FEW`. */
+  private readAll(candidates: Candidates, figure: Figure): number {
+    const { read } = this;
+    const { length } = candidates;
+    let most = FEW;
+    for (let i = 0; i < length; i++) {
+      const value = figureAt(candidates, i, figure);
+      read[i] = value;
+      if (value > most) most = value;
+    }
+    return most;
   }
-  return most;
 }

@@ -17,15 +17,16 @@ export class Pair {
   }
 
   /** @param candidates at least one */
-  draw(candidates: Candidates): void {
+  draw(candidates: Candidates): this {
     const total = candidates.totalWeight();
     const even = total === 0;
     const tickets = even ? candidates.length : total;
     this.first = this.second = this.position(candidates, even, tickets, -1);
     this.firstWeight = this.secondWeight = even ? 1 : candidates.weight(this.first);
-    if (this.firstWeight >= tickets) return;
+    if (this.firstWeight >= tickets) return this;
     this.second = this.position(candidates, even, tickets - this.firstWeight, this.first);
     this.secondWeight = even ? 1 : candidates.weight(this.second);
+    return this;
   }
 
   /** A position by weight, never `except`. `tickets` is the sum of the weights of the others. */

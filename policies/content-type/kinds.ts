@@ -30,6 +30,9 @@ const LONGEST_EXTENSION = 16;
 /** Different Accept fields that are remembered; browsers have a handful. */
 const ACCEPTS = 256;
 
+/** A longer one says nothing: what is remembered has to have a bound. */
+const LONGEST_ACCEPT = 1024;
+
 /** Names of the kinds that there are without any option. */
 export const KNOWN_KINDS: readonly string[] = ["other", ...Object.keys(TABLE)];
 
@@ -56,7 +59,7 @@ export class Kinds {
 
   /** By the type that a client would like best; of those that it likes alike, by the first that has a kind. */
   ofAccept(accept: string): number {
-    return this.accepts.answer(accept);
+    return accept.length > LONGEST_ACCEPT ? -1 : this.accepts.answer(accept);
   }
 
   /** By a media type, with parameters or without. */

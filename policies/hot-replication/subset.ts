@@ -1,13 +1,14 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
 import type { Lots } from "../lots.js";
-import { Rendezvous, score } from "../uri-hash/rendezvous.js";
+import { compareBids, Rendezvous } from "../uri-hash/rendezvous.js";
 import type { UrlKey } from "../url-table.js";
 
 /** Chooses among the first backends in the order that a URL has (README.md of `uri-hash`). */
 export class Subset {
   private readonly rendezvous: Rendezvous;
-  /** The best so far: scores, falling, and the positions that they belong to. */
-  private scores = new Float64Array(16);
+  /** The best so far, the first one first: weights and draws, and the positions that they belong to. */
+  private weights = new Int32Array(16);
+  private draws = new Int32Array(16);
   private positions = new Int32Array(16);
   private size = 0;
 
@@ -35,21 +36,27 @@ export class Subset {
     this.makeRoom(most);
     this.size = 0;
     const count = candidates.length;
-    const alike = areAlike(candidates);
     for (let i = 0; i < count; i++) {
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
-      const draw = this.rendezvous.draw(key.a, key.b, candidates.at(i)) >>> 0;
-      const bid = alike ? draw : score(weight, draw);
-      if (this.size === most && bid <= (this.scores[most - 1] as number)) continue;
+      const draw = this.rendezvous.draw(key.a, key.b, candidates.at(i));
+      if (this.size === most && !this.outbids(most - 1, weight, draw)) continue;
       let place = this.size < most ? this.size++ : most - 1;
-      for (; place > 0 && bid > (this.scores[place - 1] as number); place--) {
-        this.scores[place] = this.scores[place - 1] as number;
-        this.positions[place] = this.positions[place - 1] as number;
-      }
-      this.scores[place] = bid;
+      for (; place > 0 && this.outbids(place - 1, weight, draw); place--) this.move(place - 1, place);
+      this.weights[place] = weight;
+      this.draws[place] = draw;
       this.positions[place] = i;
     }
+  }
+
+  private outbids(place: number, weight: number, draw: number): boolean {
+    return compareBids(weight, draw, this.weights[place] as number, this.draws[place] as number) > 0;
+  }
+
+  private move(from: number, to: number): void {
+    this.weights[to] = this.weights[from] as number;
+    this.draws[to] = this.draws[from] as number;
+    this.positions[to] = this.positions[from] as number;
   }
 
   /** The position with the fewest exchanges in flight per weight; lots among equals, by weight. */
@@ -75,18 +82,9 @@ export class Subset {
   }
 
   private makeRoom(most: number): void {
-    if (most <= this.scores.length) return;
-    this.scores = new Float64Array(2 * most);
+    if (most <= this.positions.length) return;
+    this.weights = new Int32Array(2 * most);
+    this.draws = new Int32Array(2 * most);
     this.positions = new Int32Array(2 * most);
   }
-}
-
-/** Whether all have the same weight: their draws decide then, and no logarithm has to be taken. */
-function areAlike(candidates: Candidates): boolean {
-  const count = candidates.length;
-  const first = candidates.weight(0);
-  for (let i = 1; i < count; i++) {
-    if (candidates.weight(i) !== first) return false;
-  }
-  return true;
 }

@@ -13,6 +13,12 @@ export const CACHE_HEADERS: readonly string[] = [
 /** Statuses that a cache may keep without being told for how long (RFC 9110, 15.1); of those that say something of the URL. */
 const STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414]);
 
+/** Directives of Cache-Control, in lower case. */
+const FORBIDS = /(?:^|[\s,])(?:no-store|no-cache|private)\b/;
+const ALLOWS = /(?:^|[\s,])public\b/;
+const SHARED_AGE = /(?:^|[\s,])s-maxage="?(\d+)/;
+const AGE = /(?:^|[\s,])max-age="?(\d+)/;
+
 /** The part of a response that it depends on. */
 export interface CacheFacts {
   readonly status: number;
@@ -32,16 +38,10 @@ export function isCacheable(response: CacheFacts): boolean {
 }
 
 function isFreshBy(control: string, response: CacheFacts): boolean {
-  if (/(^|[\s,])(no-store|no-cache|private)\b/.test(control)) return false;
-  const age = secondsOf(control, "s-maxage") ?? secondsOf(control, "max-age");
-  if (age !== undefined) return age > 0;
-  return /(^|[\s,])public\b/.test(control) || isFreshByDates(response);
-}
-
-/** Seconds that a directive names; undefined if it is not there. */
-function secondsOf(control: string, directive: string): number | undefined {
-  const text = new RegExp(`(?:^|[\\s,])${directive}="?(\\d+)`).exec(control)?.[1];
-  return text === undefined ? undefined : Number(text);
+  if (FORBIDS.test(control)) return false;
+  const age = SHARED_AGE.exec(control)?.[1] ?? AGE.exec(control)?.[1];
+  if (age !== undefined) return Number(age) > 0;
+  return ALLOWS.test(control) || isFreshByDates(response);
 }
 
 function isFreshWithout(response: CacheFacts): boolean {

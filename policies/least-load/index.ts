@@ -12,14 +12,7 @@ class LeastLoad implements Policy {
   select(_head: unknown, candidates: Candidates): void {
     if (candidates.length <= 1) return;
     this.loads.measure(candidates);
-    const { scores } = this.loads;
-    if (candidates.totalWeight() > 0) {
-      for (let i = 0; i < candidates.length; i++) {
-        // Of no account where the weight is 0.
-        scores.values[i] = (scores.values[i] as number) / (candidates.weight(i) || 1);
-      }
-    }
-    candidates.keep(scores.lowest(candidates, this.lots));
+    candidates.keep(this.loads.scores.lowestPerWeight(candidates, this.lots));
   }
 }
 

@@ -3,43 +3,42 @@ import { withSlot } from "../by-slot.js";
 import { Lots } from "../lots.js";
 import { Pair } from "../pair.js";
 import { Scores } from "../scores.js";
-import { waitOf } from "../wait.js";
+import { timeToWait } from "../wait.js";
 
-/** A backend whose average did not change, and that was not chosen, for so long is tried once. Milliseconds. */
-const TRIAL_AFTER = 10_000;
+/** A backend whose average did not change, and that was not chosen, for so long is tried once. Seconds. */
+const TRIAL_AFTER = 10;
 
 /** The average times of the load table, and how old they are. */
 class Times {
-  /** By slot: the average that was seen last, and since when the backend has not been heard of. */
+  /** By slot: the average that was seen last, and since when the backend has not been heard of, in seconds. */
   private seen = new Int32Array(16);
-  private since = new Float64Array(16);
-  private readonly now = new Float64Array(1);
+  private since = new Int32Array(16);
+  private now = 0;
 
-  /** Tells the time; at each choice. */
+  /** Tells the time, milliseconds; at each choice. */
   at(now: number): void {
-    this.now[0] = now;
+    this.now = Math.floor(now / 1000);
   }
 
   /** Microseconds; 0 if nothing is known, or nothing recent. */
   of(candidates: Candidates, position: number): number {
     const slot = candidates.slotAt(position);
     const latency = candidates.latency(position);
-    if (slot >= this.seen.length) this.grow(slot);
-    if (this.seen[slot] !== latency) {
-      this.seen[slot] = latency;
-      this.since[slot] = this.now[0] as number;
-    }
-    return (this.now[0] as number) - (this.since[slot] as number) < TRIAL_AFTER ? latency : 0;
+    // Also true where the slot is beyond the array.
+    if (this.seen[slot] !== latency) this.note(slot, latency);
+    return this.now - (this.since[slot] as number) < TRIAL_AFTER ? latency : 0;
   }
 
   /** The candidate gets a request, of which its average will tell. */
   chosen(candidates: Candidates, position: number): void {
-    this.since[candidates.slotAt(position)] = this.now[0] as number;
+    this.since[candidates.slotAt(position)] = this.now;
   }
 
-  private grow(slot: number): void {
+  private note(slot: number, latency: number): void {
     this.seen = withSlot(this.seen, slot);
     this.since = withSlot(this.since, slot);
+    this.seen[slot] = latency;
+    this.since[slot] = this.now;
   }
 }
 
@@ -47,6 +46,8 @@ class Times {
 class LeastTime implements Policy {
   private readonly times = new Times();
   private readonly scores = new Scores();
+  /** Of the two that were drawn. */
+  private readonly waits = new Float64Array(2);
   private readonly lots: Lots;
   private readonly pair: Pair;
 
@@ -69,22 +70,21 @@ class LeastTime implements Policy {
   private bestOfAll(candidates: Candidates): number {
     this.scores.make(candidates.length);
     const { values } = this.scores;
-    const even = candidates.totalWeight() === 0;
     for (let i = 0; i < candidates.length; i++) {
-      // Of no account where the weight is 0.
-      const weight = even ? 1 : candidates.weight(i) || 1;
-      values[i] = waitOf(this.times.of(candidates, i), candidates.active(i), weight);
+      values[i] = this.times.of(candidates, i);
+      timeToWait(values, i, candidates.active(i), 1);
     }
-    return this.scores.lowest(candidates, this.lots);
+    return this.scores.lowestPerWeight(candidates, this.lots);
   }
 
   private betterOfTwo(candidates: Candidates): number {
-    const { pair } = this;
-    pair.draw(candidates);
-    const { first, second } = pair;
-    const one = waitOf(this.times.of(candidates, first), candidates.active(first), pair.firstWeight);
-    const other = waitOf(this.times.of(candidates, second), candidates.active(second), pair.secondWeight);
-    return other < one ? second : first;
+    const { waits } = this;
+    const { first, second, firstWeight, secondWeight } = this.pair.draw(candidates);
+    waits[0] = this.times.of(candidates, first);
+    waits[1] = this.times.of(candidates, second);
+    timeToWait(waits, 0, candidates.active(first), firstWeight);
+    timeToWait(waits, 1, candidates.active(second), secondWeight);
+    return (waits[1] as number) < (waits[0] as number) ? second : first;
   }
 }
 

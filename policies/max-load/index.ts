@@ -37,27 +37,36 @@ class MaxLoad implements Policy {
     if (candidates.length <= 1) return;
     this.client.take(context.clientAddress);
     const home = this.rendezvous.winner(this.client.a, this.client.b, candidates);
-    const mean = candidates.totalWeight() / candidates.length;
-    candidates.keep(this.fullness(candidates, home, mean) < 1 ? home : this.leastFull(candidates, mean));
-  }
-
-  private leastFull(candidates: Candidates, mean: number): number {
+    const total = candidates.totalWeight();
     this.scores.make(candidates.length);
-    const { values } = this.scores;
-    for (let i = 0; i < candidates.length; i++) values[i] = this.fullness(candidates, i, mean);
-    return this.scores.lowest(candidates, this.lots);
+    this.weigh(candidates, home, total);
+    const full = (this.scores.values[home] as number) >= 1;
+    candidates.keep(full ? this.leastFull(candidates, total) : home);
   }
 
-  /** The greatest of its known figures, each in parts of its limit; of no account for a candidate that weight 0 rules out. */
-  private fullness(candidates: Candidates, position: number, mean: number): number {
-    const size = mean === 0 ? 1 : candidates.weight(position) / mean;
+  private leastFull(candidates: Candidates, total: number): number {
+    const { values } = this.scores;
+    for (let i = 0; i < candidates.length; i++) {
+      this.weigh(candidates, i, total);
+      // Weights are in it already, as far as they matter.
+      if (total > 0) values[i] = (values[i] as number) * candidates.weight(i);
+    }
+    return this.scores.lowestPerWeight(candidates, this.lots);
+  }
+
+  /**
+   * Puts into the score how full a candidate is: the greatest of its known figures, each in parts of its limit. Of no account where weight 0
+   * rules it out.
+   */
+  private weigh(candidates: Candidates, position: number, total: number): void {
+    const size = total === 0 ? 1 : (candidates.weight(position) * candidates.length) / total;
     let fullest = 0;
     for (let l = 0; l < this.limits.length; l++) {
       const { figure, most, share } = this.limits[l] as Limit;
       const value = figureAt(candidates, position, figure) / (share ? most : most * size);
       if (value > fullest) fullest = value;
     }
-    return fullest;
+    this.scores.values[position] = fullest;
   }
 }
 

@@ -9,7 +9,7 @@ import {
 } from "../../src/policy/index.js";
 import { SlotOwners, withSlot } from "../by-slot.js";
 import { Pair } from "../pair.js";
-import { waitOf } from "../wait.js";
+import { timeToWait } from "../wait.js";
 
 /** A failure doubles a backend's time, from at least this to at most this. Microseconds. */
 const [LEAST_PENALTY, MOST_PENALTY] = [1e3, 1e7];
@@ -36,8 +36,7 @@ class PeakEwma implements Policy {
   select(_head: unknown, candidates: Candidates, context: SelectContext): void {
     this.now[0] = context.now;
     if (candidates.length <= 1) return;
-    const { pair } = this;
-    pair.draw(candidates);
+    const pair = this.pair.draw(candidates);
     this.weigh(FIRST, candidates, pair.first, pair.firstWeight);
     this.weigh(SECOND, candidates, pair.second, pair.secondWeight);
     // A tie goes to the first draw, so that backends of which nothing is known are chosen exactly by weight.
@@ -49,8 +48,8 @@ class PeakEwma implements Policy {
   private weigh(which: number, candidates: Candidates, position: number, weight: number): void {
     const slot = this.know(candidates.at(position));
     const age = (this.now[0] as number) - (this.stamps[slot] as number);
-    const time = (this.times[slot] as number) * Math.exp(-age / this.decay);
-    this.waits[which] = waitOf(time, candidates.active(position), weight);
+    this.waits[which] = (this.times[slot] as number) * Math.exp(-age / this.decay);
+    timeToWait(this.waits, which, candidates.active(position), weight);
   }
 
   onDone({ backend, ok, headMicros, totalMicros }: ExchangeSummary): void {
@@ -76,13 +75,15 @@ class PeakEwma implements Policy {
 
   /** The backend's slot, with nothing in it of another one. */
   private know(backend: Backend): number {
-    const { slot } = backend;
-    if (this.owners.changed(backend)) {
-      this.times = withSlot(this.times, slot);
-      this.stamps = withSlot(this.stamps, slot);
-      this.times[slot] = 0;
-    }
-    return slot;
+    if (!this.owners.has(backend)) this.meet(backend);
+    return backend.slot;
+  }
+
+  private meet(backend: Backend): void {
+    this.owners.give(backend);
+    this.times = withSlot(this.times, backend.slot);
+    this.stamps = withSlot(this.stamps, backend.slot);
+    this.times[backend.slot] = 0;
   }
 }
 

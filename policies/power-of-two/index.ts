@@ -7,8 +7,7 @@ class PowerOfTwo implements Policy {
 
   select(_head: unknown, candidates: Candidates): void {
     if (candidates.length <= 1) return;
-    const { pair } = this;
-    pair.draw(candidates);
+    const pair = this.pair.draw(candidates);
     // A tie goes to the first draw, so that idle backends are chosen exactly by weight.
     const better =
       candidates.active(pair.second) * pair.firstWeight < candidates.active(pair.first) * pair.secondWeight;

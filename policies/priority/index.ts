@@ -22,7 +22,8 @@ class Priority implements Policy {
   private readonly usable = new Uint8Array(TIERS);
   /** By tier: the sum of the tiers' health up to and with its own. */
   private readonly sums = new Float64Array(TIERS);
-  private candidates: Candidates | undefined;
+  /** The candidates' tiers, by position. */
+  private found = new Int32Array(16);
   private chosen = 0;
 
   constructor(
@@ -44,18 +45,19 @@ class Priority implements Policy {
     this.assess();
     this.chosen = this.tierAt(this.lots.draw());
     if (this.offered[this.chosen] === candidates.length) return;
-    this.candidates = candidates;
     candidates.filter(this.isChosen);
   }
 
   private count(candidates: Candidates): void {
     const even = candidates.totalWeight() === 0;
+    if (candidates.length > this.found.length) this.found = new Int32Array(2 * candidates.length);
     this.offered.fill(0);
     this.usable.fill(0);
     for (let i = 0; i < candidates.length; i++) {
       const tier = this.tiers.of(candidates.at(i));
+      this.found[i] = tier;
       this.offered[tier] = (this.offered[tier] as number) + 1;
-      if (even || candidates.weight(i) > 0) this.usable[tier] = 1;
+      if (this.usable[tier] === 0 && (even || candidates.weight(i) > 0)) this.usable[tier] = 1;
     }
   }
 
@@ -81,8 +83,7 @@ class Priority implements Policy {
   }
 
   /** Made once: a function for each request would be garbage. */
-  private readonly isChosen = (position: number): boolean =>
-    this.tiers.of((this.candidates as Candidates).at(position)) === this.chosen;
+  private readonly isChosen = (position: number): boolean => this.found[position] === this.chosen;
 }
 
 /** @throws RangeError if the label is there and names no tier */

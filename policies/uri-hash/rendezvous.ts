@@ -4,7 +4,7 @@ import { Seeds } from "./seeds.js";
 
 /**
  * Weighted rendezvous hashing (README.md): every candidate draws a number from the hash of its address and
- * that of a key, and the highest score wins. A key moves only if its backend leaves, or if a new one outbids it.
+ * that of a key, and the highest bid wins. A key moves only if its backend leaves, or if a new one outbids it.
  */
 export class Rendezvous {
   private readonly seeds = new Seeds();
@@ -29,12 +29,10 @@ export class Rendezvous {
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
       const backend = candidates.at(i);
-      const draw = this.draw(a, b, backend) >>> 0;
-      // Between equal weights the draws themselves decide: logarithms would cost more than all the rest.
-      const ahead =
-        weight === bestWeight ? draw - bestDraw : score(weight, draw) - score(bestWeight, bestDraw);
+      const draw = this.draw(a, b, backend);
+      const lead = best < 0 ? 1 : compareBids(weight, draw, bestWeight, bestDraw);
       // A tie is as good as impossible; the address settles it alike in every process.
-      if (best < 0 || ahead > 0 || (ahead === 0 && backend.address < candidates.at(best).address)) {
+      if (lead > 0 || (lead === 0 && backend.address < candidates.at(best).address)) {
         best = i;
         bestWeight = weight;
         bestDraw = draw;
@@ -43,7 +41,7 @@ export class Rendezvous {
     return best;
   }
 
-  /** What a backend draws for a key: 32 bits, to be taken without a sign. (A function that returns more than 31 of them allocates.) */
+  /** What a backend draws for a key: a whole number of 32 bits with a sign, because others would not all fit into a small integer. */
   draw(a: number, b: number, backend: Backend): number {
     this.seeds.know(backend);
     const mixed = finalize(a ^ this.seeds.first(backend.slot)) + b;
@@ -51,8 +49,17 @@ export class Rendezvous {
   }
 }
 
-/** What a backend of this weight bids with this draw (README.md): from above 0, growing with both. */
-export function score(weight: number, draw: number): number {
-  // Strictly between 0 and 1, so that the logarithm is finite and negative.
-  return -weight / Math.log((draw + 0.5) / 2 ** 32);
+/**
+ * Above 0 if the first bids more than the other (README.md: -weight / ln h, from above 0, growing with both), below if less. Takes
+ * draws of `Rendezvous.draw`.
+ */
+export function compareBids(weight: number, draw: number, otherWeight: number, otherDraw: number): number {
+  // Between equal weights the draws themselves decide: logarithms would cost more than all the rest.
+  if (weight === otherWeight) return draw === otherDraw ? 0 : draw > otherDraw ? 1 : -1;
+  // h is strictly between 0 and 1, so that the logarithms are finite and negative.
+  const h = (draw + 2 ** 31 + 0.5) / 2 ** 32;
+  const otherH = (otherDraw + 2 ** 31 + 0.5) / 2 ** 32;
+  const bid = otherWeight * Math.log(h);
+  const otherBid = weight * Math.log(otherH);
+  return bid === otherBid ? 0 : bid > otherBid ? 1 : -1;
 }

@@ -12,7 +12,8 @@ class WeightedSplit implements Policy {
   /** By group: the sum of the shares that can be drawn, up to and with its own. */
   private readonly sums: Float64Array;
   private readonly client = new TextHash();
-  private candidates: Candidates | undefined;
+  /** The candidates' groups, by position. */
+  private found = new Int32Array(16);
   private chosen = 0;
 
   constructor(
@@ -32,18 +33,19 @@ class WeightedSplit implements Policy {
     this.look(candidates);
     this.chosen = this.groupAt(this.sticky ? this.placeOf(context.clientAddress) : this.lots.draw());
     if (this.chosen < 0) return;
-    this.candidates = candidates;
     candidates.filter(this.isChosen);
   }
 
   /** Finds out which groups can be drawn. */
   private look(candidates: Candidates): void {
     const even = candidates.totalWeight() === 0;
+    if (candidates.length > this.found.length) this.found = new Int32Array(2 * candidates.length);
     this.present.fill(0);
     for (let i = 0; i < candidates.length; i++) {
-      if (!even && candidates.weight(i) === 0) continue;
       const group = this.groups.of(candidates.at(i));
-      if (group >= 0) this.present[group] = 1;
+      this.found[i] = group;
+      if (group < 0 || this.present[group] === 1) continue;
+      if (even || candidates.weight(i) > 0) this.present[group] = 1;
     }
     let sum = 0;
     for (let group = 0; group < this.shares.length; group++) {
@@ -68,8 +70,7 @@ class WeightedSplit implements Policy {
   }
 
   /** Made once: a function for each request would be garbage. */
-  private readonly isChosen = (position: number): boolean =>
-    this.groups.of((this.candidates as Candidates).at(position)) === this.chosen;
+  private readonly isChosen = (position: number): boolean => this.found[position] === this.chosen;
 }
 
 const options = z.strictObject({

@@ -86,13 +86,10 @@ export class Discovery {
   private watch(source: DiscoverConfig, lookup: Lookup): Watcher {
     const { logger, onChange, random = Math.random } = this.options;
     const { interval } = source;
-    return new Watcher(readerOf(source, lookup), {
-      name: nameOf(source),
-      interval,
-      logger,
-      onChange,
-      random,
-    });
+    const name = nameOf(source);
+    // The same source with another interval or label: what is known of it counts until it answers.
+    const known = [...this.watchers.values()].find((each) => each.name === name)?.watcher.backends ?? [];
+    return new Watcher(readerOf(source, lookup), { name, interval, logger, onChange, random }, known);
   }
 }
 

@@ -22,7 +22,6 @@ export interface WatcherOptions {
 
 /** Asks one source again and again. What it said last counts until it says something else: a failure changes nothing. */
 export class Watcher {
-  backends: readonly BackendConfig[] = [];
   /** Look-ups by what came of them. */
   readonly counts = { changed: 0, same: 0, failed: 0 };
   /** Fulfils with the first look-up, whatever came of it. */
@@ -34,6 +33,8 @@ export class Watcher {
   constructor(
     private readonly read: Read,
     private readonly options: WatcherOptions,
+    /** What it said last; at first what is known otherwise. */
+    public backends: readonly BackendConfig[],
   ) {
     this.first = this.look();
   }

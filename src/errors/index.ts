@@ -31,7 +31,8 @@ export class LongspliceError extends Error {
 
 /** One that a worker thread ended with arrives without its class, but with all that is its own. */
 function isOurs(error: unknown): error is LongspliceError {
-  return error instanceof Error && error.name === "LongspliceError" && "code" in error && "remedy" in error;
+  const { code } = (error ?? {}) as Partial<LongspliceError>;
+  return error instanceof Error && code !== undefined && code in errorCatalog;
 }
 
 /** The exit code of a process that an error ended: the catalog's, 70 for anything that is not ours. */

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatAddress } from "../../src/config/index.js";
-import { Discovery } from "../../src/discovery/index.js";
+import { Discovery, memberFileProblems } from "../../src/discovery/index.js";
 import type { Lookup, ServiceRecord } from "../../src/discovery/lookup.js";
 import { fileWith, lines, load } from "./config-support.js";
 
@@ -229,5 +229,29 @@ describe("another configuration", () => {
     asked = [];
     await vi.advanceTimersByTimeAsync(2200);
     expect(asked).toEqual(["a.test"]);
+  });
+
+  it("with another label begins with what the source said last", async () => {
+    const before = await configWith("{ discover: [{ dns: a.test:80 }] }");
+    hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(before);
+    hosts.clear();
+    const after = await configWith("{ discover: [{ dns: a.test:80, labels: { zone: a } }] }");
+    await discovery.prepare(after);
+    discovery.retain(after);
+    expect(addresses(after)).toEqual(["10.0.0.1:80"]);
+    hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await vi.advanceTimersByTimeAsync(2200);
+    expect(backends(after)).toEqual([{ address: "10.0.0.1:80", weight: 1, labels: { zone: "a" } }]);
+  });
+});
+
+describe("the check of a configuration", () => {
+  it("says what is wrong with the files, and looks up no names", async () => {
+    const good = fileWith("[]", "list.yaml");
+    const sources = `{ dns: a.test:80 }, { file: "${good}" }, { file: "${good}.not" }`;
+    const problems = await memberFileProblems(await configWith(`{ discover: [${sources}] }`));
+    expect(problems).toEqual([`a file of backends cannot be used: ${good}.not: ENOENT`]);
+    expect(asked).toEqual([]);
   });
 });

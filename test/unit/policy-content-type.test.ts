@@ -77,6 +77,7 @@ describe("kinds of content", () => {
     ["application/json, text/plain, */*", "api"],
     ["text/html;q=0.2, image/png;q=0.9", "image"],
     ["image/png;q=0", undefined],
+    [`image/png${" ".repeat(2000)}`, undefined],
     ["*/*", undefined],
     ["", undefined],
     [",,;q=,/", undefined],

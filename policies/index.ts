@@ -13,7 +13,12 @@ import { nearest } from "./nearest/index.js";
 import { peakEwma } from "./peak-ewma/index.js";
 import { powerOfTwo } from "./power-of-two/index.js";
 import { priority } from "./priority/index.js";
+import { cookieSticky } from "./cookie-sticky/index.js";
+import { headerHash } from "./header-hash/index.js";
+import { maglev } from "./maglev/index.js";
+import { ringHash } from "./ring-hash/index.js";
 import { roundRobin } from "./round-robin/index.js";
+import { sourceHash } from "./source-hash/index.js";
 import { uriHash } from "./uri-hash/index.js";
 import { weightedSplit } from "./weighted-split/index.js";
 
@@ -36,4 +41,9 @@ export const builtinPolicies: readonly PolicyModule<unknown>[] = [
   priority,
   lard,
   lardReplicated,
+  maglev,
+  ringHash,
+  sourceHash,
+  headerHash,
+  cookieSticky,
 ];

@@ -1,5 +1,5 @@
 import { z } from "../src/policy/index.js";
-import { finalize, TextHash } from "./uri-hash/hash.js";
+import { finalize, TextHash } from "./hashing/text-hash.js";
 
 /** Cells of an entry. */
 const Cell = { tag: 0, stamp: 1, value: 2, extra: 3 } as const;

@@ -53,7 +53,9 @@ export const zones: readonly Zone[] = [
     ...exceptions[folder],
   })),
   // The built-in policies live from the SDK alone, like those of a user.
-  { ...plain, folder: "policies", uses: ["src/policy"], packages: false },
+  { ...plain, folder: "policies", uses: ["src/policy", "policies/cookie-sticky"], packages: false },
+  // It signs cookies, as a user's would, with what Node has for it.
+  { ...plain, folder: "policies/cookie-sticky", uses: ["src/policy", "policies"] },
   {
     ...plain,
     folder: "native/binding",

@@ -67,6 +67,7 @@ export class Rig {
     const backends: Backend[] = Array.from({ length: count }, (_, slot) => ({
       slot,
       address: `10.1.${slot >> 8}.${slot & 255}:8080`,
+      weight: 1,
       labels: labelsOf(slot),
     }));
     this.load = new Int32Array(count * LOAD_ROW_CELLS);

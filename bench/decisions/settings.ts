@@ -12,6 +12,11 @@ const settings: Readonly<Record<string, readonly Setting[]>> = {
   "least-load": [{ options: undefined }, { variant: "three figures", options: { weights } }],
   "inverse-load": [{ options: undefined }, { variant: "three figures", options: { weights } }],
   "least-time": [{ options: undefined }, { variant: "two", options: { among: "two" } }],
+  "header-hash": [{ options: { header: "x-user" } }],
+  "cookie-sticky": [{ options: { secret: "of this bench alone" } }],
+  "uri-hash": [{ options: undefined }, { variant: "bounded", options: { boundedLoad: 1.25 } }],
+  maglev: [{ options: undefined }, { variant: "bounded", options: { boundedLoad: 1.25 } }],
+  "ring-hash": [{ options: undefined }, { variant: "bounded", options: { boundedLoad: 1.25 } }],
   "weighted-split": [{ options: { shares: { v1: 95, v2: 5 } } }],
   nearest: [{ options: { zones: { eu: { networks: ["10.0.0.0/9"] }, us: { networks: ["10.128.0.0/9"] } } } }],
 };

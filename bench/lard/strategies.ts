@@ -63,7 +63,7 @@ export class FrontEnd {
     this.slots = new Int32Array(nodes + 1);
     const backends: Backend[] = Array.from({ length: nodes }, (_, slot) => {
       this.load[slot * LOAD_ROW_CELLS + LoadCell.weight] = 1;
-      return { slot, address: `10.0.0.${slot + 1}:80`, labels: {} };
+      return { slot, address: `10.0.0.${slot + 1}:80`, weight: 1, labels: {} };
     });
     this.candidates = new Candidates(this.load, this.slots, backends);
     const shared = new SharedArrayBuffer(registry.sharedBytes(name, options));

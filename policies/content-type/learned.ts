@@ -1,5 +1,5 @@
 import type { ExchangeSummary, PolicyEnv, RequestHead } from "../../src/policy/index.js";
-import { TextHash } from "../uri-hash/hash.js";
+import { TextHash } from "../hashing/text-hash.js";
 import { UrlKey, UrlTable } from "../url-table.js";
 import type { Kinds } from "./kinds.js";
 

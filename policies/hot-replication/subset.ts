@@ -1,6 +1,7 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
 import type { Lots } from "../lots.js";
-import { compareBids, Rendezvous } from "../uri-hash/rendezvous.js";
+import { UNBOUNDED } from "../hashing/bound.js";
+import { outbids, Rendezvous } from "../hashing/rendezvous.js";
 import type { UrlKey } from "../url-table.js";
 
 /** Chooses among the first backends in the order that a URL has (README.md of `uri-hash`). */
@@ -16,13 +17,13 @@ export class Subset {
     backends: readonly Backend[],
     private readonly lots: Lots,
   ) {
-    this.rendezvous = new Rendezvous(backends);
+    this.rendezvous = new Rendezvous(UNBOUNDED, backends);
   }
 
   /** Keeps the least loaded of the URL's first `replicas` backends; leaves nothing of nothing. */
   take(key: UrlKey, replicas: number, candidates: Candidates): void {
     if (replicas === 1) {
-      const winner = this.rendezvous.winner(key.a, key.b, candidates);
+      const winner = this.rendezvous.choose(candidates, key.a, key.b);
       if (winner >= 0) candidates.keep(winner);
       return;
     }
@@ -39,7 +40,7 @@ export class Subset {
     for (let i = 0; i < count; i++) {
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
-      const draw = this.rendezvous.draw(key.a, key.b, candidates.at(i));
+      const draw = this.rendezvous.draw(candidates.at(i), key.a, key.b);
       if (this.size === most && !this.outbids(most - 1, weight, draw)) continue;
       let place = this.size < most ? this.size++ : most - 1;
       for (; place > 0 && this.outbids(place - 1, weight, draw); place--) this.move(place - 1, place);
@@ -50,7 +51,7 @@ export class Subset {
   }
 
   private outbids(place: number, weight: number, draw: number): boolean {
-    return compareBids(weight, draw, this.weights[place] as number, this.draws[place] as number) > 0;
+    return outbids(weight, draw, this.weights[place] as number, this.draws[place] as number);
   }
 
   private move(from: number, to: number): void {

@@ -9,7 +9,8 @@ import {
   z,
 } from "../../src/policy/index.js";
 import { Turns } from "../round-robin/turns.js";
-import { Rendezvous } from "../uri-hash/rendezvous.js";
+import { UNBOUNDED } from "../hashing/bound.js";
+import { Rendezvous } from "../hashing/rendezvous.js";
 import { UrlKey, UrlTable, urlEntries } from "../url-table.js";
 import { CACHE_HEADERS, isCacheable } from "./cacheable.js";
 
@@ -44,7 +45,7 @@ class Hybrid implements Policy {
   ) {
     this.table = new UrlTable(options.entries, env.shared);
     this.turns = new Turns(env.worker);
-    this.rendezvous = new Rendezvous(env.backends);
+    this.rendezvous = new Rendezvous(UNBOUNDED, env.backends);
   }
 
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void {
@@ -54,7 +55,7 @@ class Hybrid implements Policy {
       this.turns.take(candidates);
       return;
     }
-    const winner = this.rendezvous.winner(this.key.a, this.key.b, candidates);
+    const winner = this.rendezvous.choose(candidates, this.key.a, this.key.b);
     if (winner >= 0) candidates.keep(winner);
   }
 

@@ -1,4 +1,4 @@
-import { finalize, TextHash } from "../uri-hash/hash.js";
+import { finalize, TextHash } from "../hashing/text-hash.js";
 
 /** What a target is known by in the table: a hash of host and target in two lanes of 32 bits. */
 export class TargetKey {

@@ -1,5 +1,5 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
-import { Seeds } from "../uri-hash/seeds.js";
+import { Seeds } from "../hashing/seeds.js";
 
 /** A slot has 12 bits: the load table has 4096 rows. */
 const SLOT_BITS = 12;

@@ -3,7 +3,7 @@ import { ExchangeLoads } from "../exchange-loads.js";
 import { Lots } from "../lots.js";
 
 /** Takes the candidate with the fewest exchanges in flight per weight; draws lots among equals, by weight. */
-class LeastConnections implements Policy {
+export class LeastConnections implements Policy {
   private readonly loads: ExchangeLoads;
 
   constructor(lots: Lots) {

@@ -9,8 +9,9 @@ import {
 import { type Figure, figureAt, isShare } from "../figures.js";
 import { Lots } from "../lots.js";
 import { Scores } from "../scores.js";
-import { TextHash } from "../uri-hash/hash.js";
-import { Rendezvous } from "../uri-hash/rendezvous.js";
+import { TextHash } from "../hashing/text-hash.js";
+import { UNBOUNDED } from "../hashing/bound.js";
+import { Rendezvous } from "../hashing/rendezvous.js";
 
 interface Limit {
   readonly figure: Figure;
@@ -30,13 +31,13 @@ class MaxLoad implements Policy {
     private readonly lots: Lots,
     backends: readonly Backend[],
   ) {
-    this.rendezvous = new Rendezvous(backends);
+    this.rendezvous = new Rendezvous(UNBOUNDED, backends);
   }
 
   select(_head: unknown, candidates: Candidates, context: SelectContext): void {
     if (candidates.length <= 1) return;
     this.client.take(context.clientAddress);
-    const home = this.rendezvous.winner(this.client.a, this.client.b, candidates);
+    const home = this.rendezvous.choose(candidates, this.client.a, this.client.b);
     const total = candidates.totalWeight();
     this.scores.make(candidates.length);
     this.weigh(candidates, home, total);

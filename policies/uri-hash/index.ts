@@ -1,37 +1,25 @@
-import { type Backend, type Candidates, definePolicy, type Policy, z } from "../../src/policy/index.js";
-import { TextHash } from "./hash.js";
-import { Rendezvous } from "./rendezvous.js";
+import { definePolicy, z } from "../../src/policy/index.js";
+import { Bound, boundedLoad } from "../hashing/bound.js";
+import { HashPolicy } from "../hashing/hash-policy.js";
+import { basisOf, type HashKey, KeyReader } from "../hashing/key.js";
+import { Rendezvous } from "../hashing/rendezvous.js";
+import { Lots } from "../lots.js";
 
-/** What the policy reads of a request head. */
-interface Uri {
-  readonly path: string;
-  readonly target: string;
-}
+const keyOf = ({ query }: { query: boolean }): HashKey => (query ? "target" : "path");
 
-class UriHash implements Policy {
-  private readonly rendezvous: Rendezvous;
-  private readonly key = new TextHash();
-
-  constructor(
-    private readonly query: boolean,
-    backends: readonly Backend[],
-  ) {
-    this.rendezvous = new Rendezvous(backends);
-  }
-
-  select(head: Uri, candidates: Candidates): void {
-    this.key.take(this.query ? head.target : head.path);
-    const winner = this.rendezvous.winner(this.key.a, this.key.b, candidates);
-    if (winner >= 0) candidates.keep(winner);
-  }
-}
-
-/** `uri-hash`: the same path goes to the same backend. Option `query`: the query string counts too. */
+/**
+ * `uri-hash`: the same path goes to the same backend, by rendezvous hashing. Options: `query`, the query string counts too;
+ * `boundedLoad`.
+ */
 export const uriHash = definePolicy({
   name: "uri-hash",
   apiVersion: 1,
-  options: z.strictObject({ query: z.boolean().default(false) }).prefault({}),
-  choosesBy: "target",
+  options: z.strictObject({ query: z.boolean().default(false), boundedLoad }).prefault({}),
+  choosesBy: (options) => basisOf(keyOf(options), options.boundedLoad),
   needs: { headers: [] },
-  create: ({ query }, env) => new UriHash(query, env.backends),
+  create: (options, env) =>
+    new HashPolicy(
+      new KeyReader(keyOf(options), new Lots(env.random)),
+      new Rendezvous(new Bound(options.boundedLoad), env.backends),
+    ),
 });

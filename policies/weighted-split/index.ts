@@ -1,7 +1,7 @@
 import { type Candidates, definePolicy, type Policy, type SelectContext, z } from "../../src/policy/index.js";
 import { BackendNumbers } from "../by-slot.js";
 import { EvenLots } from "../even-lots.js";
-import { TextHash } from "../uri-hash/hash.js";
+import { TextHash } from "../hashing/text-hash.js";
 
 /** Narrows to the candidates of one group; which one is drawn by the groups' shares. */
 class WeightedSplit implements Policy {

@@ -1,5 +1,5 @@
 import { LongspliceError } from "../errors/index.js";
-import type { PolicySpec, PolicyTraits } from "../policy/registry.js";
+import type { PolicyTraits } from "../policy/registry.js";
 import { canonicalAddress, isLocal, LOOPBACK, parseAddress } from "./address.js";
 import { carrierOddities, carrierRules } from "./carrier-rules.js";
 import { healthRules } from "./health-rules.js";
@@ -15,7 +15,7 @@ export interface KnownPolicies {
   /** What is wrong with the options of one of them; empty if nothing is. */
   check(name: string, options: unknown): readonly { readonly path: Path; readonly message: string }[];
   /** What such policies, one after the other, ask for; options that `check` accepts. */
-  traitsOf(specs: readonly PolicySpec[]): PolicyTraits;
+  traitsOf(specs: readonly { readonly name: string; readonly options: unknown }[]): PolicyTraits;
   /** Bytes that the instances of one of them have in common; options that `check` accepts. */
   sharedBytes(name: string, options: unknown): number;
 }

@@ -72,7 +72,8 @@ export class HeadView {
 
   /** Value of a header that the pool's policies declared; undefined when absent or not declared. */
   header(name: string): string | undefined {
-    const wanted = this.names.indexOf(name.toLowerCase());
+    let wanted = this.names.indexOf(name);
+    if (wanted < 0) wanted = this.names.indexOf(name.toLowerCase());
     if (wanted < 0) return undefined;
     let offset = this.afterTarget() + this.cell(Cell.hostLength) + this.cell(Cell.clientLength);
     for (let i = 0; i < wanted; i++) offset += Math.max(0, this.cell(Cell.headers + i));

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { tsImport } from "tsx/esm/api";
 import { LongspliceError } from "../errors/index.js";
 import * as sdk from "./index.js";
+import { needsProblem } from "./traits.js";
 import { POLICY_API_VERSION, type PolicyModule } from "./types.js";
 
 const CODE_FILES = new Set([".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"]);
@@ -150,15 +151,9 @@ function shapeProblem(value: unknown): string | undefined {
   if (typeof module.options?.["~standard"]?.validate !== "function") {
     return `${at}: options is not a schema, expected one with ["~standard"].validate, for example z.object({})`;
   }
-  const headers = typeof module.needs === "function" ? [] : module.needs?.headers;
-  if (!Array.isArray(headers) || !headers.every(isHeaderName)) {
-    return `${at}: needs.headers is ${JSON.stringify(headers)}, expected an array of header names`;
-  }
+  // What a function makes of the options is looked at when there are options.
+  const wrong = typeof module.needs === "function" ? undefined : needsProblem(module.needs);
+  if (wrong !== undefined) return `${at}: ${wrong}`;
   if (typeof module.create !== "function") return `${at}: create is not a function`;
   return undefined;
-}
-
-/** A token of RFC 9110, 5.6.2. */
-function isHeaderName(value: unknown): boolean {
-  return typeof value === "string" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value);
 }

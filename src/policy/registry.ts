@@ -1,14 +1,7 @@
 import { LongspliceError } from "../errors/index.js";
 import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
-import type {
-  ByOptions,
-  ChoiceBasis,
-  PolicyEnv,
-  PolicyModule,
-  PolicyNeeds,
-  SchemaIssue,
-  SchemaResult,
-} from "./types.js";
+import { type ModuleTraits, traitsOfModule } from "./traits.js";
+import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
 
 /** One entry of a pool's `policy:` list. */
 export interface PolicySpec {
@@ -56,7 +49,7 @@ export class PolicyRegistry {
    * code. Throws LS_POLICY_UNKNOWN, LS_POLICY_OPTIONS.
    */
   headersFor(specs: readonly PolicySpec[]): string[] {
-    const names = specs.flatMap((spec) => this.needsOf(spec).headers);
+    const names = specs.flatMap((spec) => this.traits(spec).needs.headers);
     return [...new Set(names.map((name) => name.toLowerCase()))].sort();
   }
 
@@ -66,7 +59,7 @@ export class PolicyRegistry {
    */
   responseHeadersFor(specs: readonly PolicySpec[]): string[] | null {
     const lists = specs.flatMap((spec) => {
-      const { responseHeaders } = this.needsOf(spec);
+      const { responseHeaders } = this.traits(spec).needs;
       return responseHeaders === undefined ? [] : [responseHeaders];
     });
     if (lists.length === 0) return null;
@@ -74,14 +67,16 @@ export class PolicyRegistry {
   }
 
   /**
-   * What the planner has to know of a pool's policies: the most that they ask for together. Throws LS_POLICY_UNKNOWN,
+   * What the planner has to know of a pool's policies: the most that one of them asks for. Throws LS_POLICY_UNKNOWN,
    * LS_POLICY_OPTIONS.
    */
   traitsOf(specs: readonly PolicySpec[]): PolicyTraits {
+    const traits = specs.map((spec) => this.traits(spec));
+    const bases = traits.map(({ choosesBy }) => choosesBy);
     return {
-      choosesBy: basisOf(specs.map((spec) => this.ask(spec, (module) => module.choosesBy ?? "request"))),
-      readsResponses: specs.some((spec) => this.needsOf(spec).responseHeaders !== undefined),
-      changesResponses: specs.some((spec) => this.require(spec.name).addsResponseHeaders === true),
+      choosesBy: basisOf(bases),
+      readsResponses: traits.some(({ needs }) => needs.responseHeaders !== undefined),
+      changesResponses: specs.some(({ name }) => this.require(name).addsResponseHeaders === true),
     };
   }
 
@@ -110,9 +105,13 @@ export class PolicyRegistry {
 
   private createLink({ name, options, shared = null }: PolicySpec, env: PolicyEnv): ChainLink {
     const module = this.require(name);
-    const checked = checkedOptions(module, options, ` of pool "${env.pool}"`);
+    const result = validateOptions(module, options);
+    if (result.issues !== undefined) {
+      const detail = result.issues.map(formatIssue).join("; ");
+      throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${name}" of pool "${env.pool}": ${detail}`);
+    }
     try {
-      const policy = module.create(checked, { ...env, shared });
+      const policy = module.create(result.value, { ...env, shared });
       if (typeof policy?.select !== "function") throw new TypeError("create() must return { select, ... }");
       return { name, policy };
     } catch (cause) {
@@ -123,18 +122,12 @@ export class PolicyRegistry {
     }
   }
 
-  private needsOf(spec: PolicySpec): PolicyNeeds {
-    return this.ask(spec, (module) => module.needs);
-  }
-
-  /** What a module says of itself, with these options. */
-  private ask<T extends object | string>(
-    { name, options }: PolicySpec,
-    what: (module: PolicyModule<unknown>) => ByOptions<unknown, T>,
-  ): T {
+  private traits({ name, options }: PolicySpec): ModuleTraits {
     const module = this.require(name);
-    const answer = what(module);
-    return typeof answer === "function" ? answer(checkedOptions(module, options)) : answer;
+    const result = validateOptions(module, options);
+    if (result.issues === undefined) return traitsOfModule(module, result.value);
+    const detail = result.issues.map(formatIssue).join("; ");
+    throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${name}": ${detail}`);
   }
 
   private require(name: string): PolicyModule<unknown> {
@@ -152,26 +145,28 @@ function basisOf(bases: readonly ChoiceBasis[]): PolicyTraits["choosesBy"] {
   return bases.includes("client") ? "request" : "target";
 }
 
-/** Options as the schema completes them. Throws LS_POLICY_OPTIONS. */
-function checkedOptions<O>(module: PolicyModule<O>, options: unknown, where = ""): O {
-  const result = validateOptions(module, options);
-  if (result.issues === undefined) return result.value;
-  const detail = result.issues.map(formatIssue).join("; ");
-  throw new LongspliceError("LS_POLICY_OPTIONS", `policy "${module.name}"${where}: ${detail}`);
-}
-
 /**
- * Checks a policy's options against its schema. Problems come back as issues, never as exceptions: a schema that
- * throws or wants to be awaited counts as one issue.
+ * Checks a policy's options against its schema, and what follows from them. Problems come back as issues, never as exceptions: a
+ * schema that throws or wants to be awaited counts as one issue, and so do traits that cannot be worked out.
  */
 export function validateOptions<O>(module: PolicyModule<O>, options: unknown): SchemaResult<O> {
   try {
     const result = module.options["~standard"].validate(options);
-    if (!(result instanceof Promise)) return result;
+    if (!(result instanceof Promise))
+      return result.issues === undefined ? withTraits(module, result) : result;
     result.catch(() => {});
     return { issues: [{ message: "the schema of the options is asynchronous, it must not be" }] };
   } catch (error) {
     return { issues: [{ message: `the schema of the options failed: ${messageOf(error)}` }] };
+  }
+}
+
+function withTraits<O>(module: PolicyModule<O>, result: { readonly value: O }): SchemaResult<O> {
+  try {
+    traitsOfModule(module, result.value);
+    return result;
+  } catch (error) {
+    return { issues: [{ message: `these options make no policy: ${messageOf(error)}` }] };
   }
 }
 

@@ -6,6 +6,7 @@ import {
   REPORTED_FIGURES,
   type ReportedFigure,
 } from "./load-layout.js";
+import { traitsOfModule } from "./traits.js";
 import type {
   Backend,
   ExchangeSummary,
@@ -41,18 +42,14 @@ export interface FakeBackend {
 }
 
 /**
- * Makes a request head. Give it the policy's module too, and it hides the headers that the module does not name in
- * `needs`, as the proxy does; without it all of them show. Where `needs` depends on options, give it those as well.
+ * Makes a request head. Give it the policy's module too, with its options if it is they that name headers, and it hides the headers
+ * that the module does not name in `needs`, as the proxy does; without it all of them show.
  */
-export function fakeHead<O>(
-  fake: FakeHead = {},
-  module?: Pick<PolicyModule<O>, "needs">,
-  options?: O,
-): RequestHead {
+export function fakeHead<O>(fake: FakeHead = {}, module?: PolicyModule<O>, options?: O): RequestHead {
   const target = fake.target ?? "/";
   const mark = target.indexOf("?");
-  const needs = typeof module?.needs === "function" ? module.needs(options as O) : module?.needs;
-  const needed = needs && new Set(needs.headers.map((name) => name.toLowerCase()));
+  const names = module && traitsOfModule(module, options as O).needs.headers;
+  const needed = names && new Set(names.map((name) => name.toLowerCase()));
   const headers = new Map<string, string>();
   for (const [name, value] of Object.entries(fake.headers ?? {})) {
     const key = name.toLowerCase();
@@ -78,7 +75,12 @@ export class FakeCandidates extends Candidates {
   constructor(fakes: readonly FakeBackend[]) {
     const table = new Int32Array(fakes.length * LOAD_ROW_CELLS);
     const cells = new Int32Array(fakes.length + 1);
-    const backends = fakes.map(({ address, labels = {} }, slot) => ({ slot, address, labels }));
+    const backends = fakes.map(({ address, weight = 1, labels = {} }, slot) => ({
+      slot,
+      address,
+      weight,
+      labels,
+    }));
     super(table, cells, backends);
     this.table = table;
     this.cells = cells;
@@ -208,7 +210,7 @@ export async function pick(
 }
 
 /**
- * Asks a policy `times` times and counts the answers by address; `headOf` makes the head of the n-th request.
+ * Asks a policy `times` times and counts the answers by address; `headOf` and `contextOf` make what the n-th request comes with.
  * A backend that is never chosen is there with 0, "no backend" is counted as `none`.
  */
 export async function spread(
@@ -216,14 +218,16 @@ export async function spread(
   candidates: FakeCandidates,
   times: number,
   headOf: (n: number) => RequestHead = () => SAME_HEAD,
+  contextOf: (n: number) => SelectContext = () => SAME_CONTEXT,
 ): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { address } of candidates.backends) counts[address] = 0;
   for (let n = 0; n < times; n++) {
-    const address = (await pick(policy, candidates, headOf(n)))?.address ?? "none";
+    const address = (await pick(policy, candidates, headOf(n), contextOf(n)))?.address ?? "none";
     counts[address] = (counts[address] ?? 0) + 1;
   }
   return counts;
 }
 
 const SAME_HEAD = fakeHead();
+const SAME_CONTEXT = fakeContext();

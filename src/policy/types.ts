@@ -6,6 +6,8 @@ export interface Backend {
   readonly slot: number;
   /** `127.0.0.1:80`, `[::1]:80` or `unix:/run/app.sock`. */
   readonly address: string;
+  /** As configured. What is in effect at the moment, and lower at times, is `Candidates.weight`. */
+  readonly weight: number;
   /** Free words from the configuration. */
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -144,19 +146,16 @@ export interface Schema<O> {
 /** See `PolicyModule.choosesBy`. */
 export type ChoiceBasis = "load" | "client" | "target" | "request";
 
-/** See `PolicyModule.needs`. */
+/** What a policy is told of requests and responses. */
 export interface PolicyNeeds {
+  /** Header names of requests, in any case. */
   readonly headers: readonly string[];
+  /** Header names of responses. Even if it is empty, `onDone` is told of the request. */
   readonly responseHeaders?: readonly string[];
 }
 
-/** Something about a module that may depend on the options of the pool that uses it; options are checked before it is asked. */
-export type ByOptions<O, T> = T | OfOptions<O, T>["of"];
-
-/** Written as a method, so that modules with options of any type go into one list. */
-interface OfOptions<O, T> {
-  of(options: O): T;
-}
+/** A trait of a module: fixed, or as the checked options have it. */
+export type ByOptions<O, T> = T | { from(options: O): T }["from"];
 
 /** What a plugin file exports by default (or an array of these). */
 export interface PolicyModule<O> {

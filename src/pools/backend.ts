@@ -128,15 +128,20 @@ export class PooledBackend implements Watched {
     private readonly deps: ProberDeps,
   ) {
     this.address = formatAddress(spec.address);
-    this.backend = { slot, address: this.address, labels: spec.labels };
+    this.backend = this.face();
     this.conduct = new Conduct(table, slot);
     this.publish();
+  }
+
+  private face(): Backend {
+    const { weight, labels } = this.spec;
+    return { slot: this.slot, address: this.address, weight, labels };
   }
 
   /** Takes over a configuration. Health survives unless nothing checks it any more, an ejection unless nobody watches. */
   configure(spec: BackendSpec, rules: BackendRules): void {
     this.spec = spec;
-    this.backend = { slot: this.slot, address: this.address, labels: spec.labels };
+    this.backend = this.face();
     this.slowStart = rules.slowStart;
     this.maxConnections = rules.maxConnections;
     this.limit();

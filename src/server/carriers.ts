@@ -12,6 +12,7 @@ export function planCarriers(config: Config, packetObstacle: string | undefined)
 function factsOf(config: Config, route: RouteConfig, packetObstacle: string | undefined) {
   const pool = config.pools.get(route.pool);
   return {
+    ...pool?.traits,
     engine: config.engine,
     forward: route.forward,
     packetObstacle,
@@ -21,7 +22,6 @@ function factsOf(config: Config, route: RouteConfig, packetObstacle: string | un
       pool?.traits.changesResponses === true,
     matchesBeyondKernel: route.match.pathRegex !== undefined || Object.keys(route.match.header).length > 0,
     forwarded: config.forwarded !== null,
-    ...pool?.traits,
     readsResponses: pool?.traits.readsResponses === true || pool?.load?.source === "header",
     countsPlaces: (pool?.maxConnections ?? 0) > 0,
     proxyHeader: pool !== undefined && pool.proxyProtocol !== "none",

@@ -59,6 +59,10 @@ forEachEngine("policies", (engine) => {
     "least-connections": "least-connections",
     "power-of-two": "power-of-two",
     "uri-hash": "uri-hash",
+    maglev: "maglev",
+    "ring-hash": { name: "ring-hash", options: { key: { header: "X-User" } } },
+    "header-hash": { name: "header-hash", options: { header: "X-User" } },
+    "source-hash": { name: "source-hash", options: { rule: "modulo" } },
     "by-zone": ["by-zone", "round-robin"],
     "by-zone-later": ["by-zone-later", "round-robin"],
     broken: ["broken", "round-robin"],
@@ -105,12 +109,26 @@ forEachEngine("policies", (engine) => {
     expect(shares).toEqual([4, 2, 2]);
   });
 
-  it("uri-hash sends the same path to the same backend, and different paths to all of them", async () => {
-    const path = (i: number) => `/uri-hash/${i % 20}`;
-    const served = await askOften(60, path);
-    expect(served.slice(20, 40)).toEqual(served.slice(0, 20));
-    expect(served.slice(40)).toEqual(served.slice(0, 20));
+  it.each(["uri-hash", "maglev"])(
+    "%s sends the same path to one backend, and others to all",
+    async (name) => {
+      // With so many, one of three is left out less than once in 10,000 runs.
+      const path = (i: number) => `/${name}/${i % 45}`;
+      const served = await askOften(90, path);
+      expect(served.slice(45)).toEqual(served.slice(0, 45));
+      expect(new Set(served).size).toBe(3);
+    },
+  );
+
+  it.each(["ring-hash", "header-hash"])("%s chooses by the header that its options name", async (name) => {
+    const served: string[] = [];
+    for (let i = 0; i < 90; i++) served.push(await ask(`/${name}/${i}`, `x-user: user-${i % 45}`));
+    expect(served.slice(45)).toEqual(served.slice(0, 45));
     expect(new Set(served).size).toBe(3);
+  });
+
+  it("source-hash sends a client to one backend", async () => {
+    expect(new Set(await askOften(10, (i) => `/source-hash/${i}`)).size).toBe(1);
   });
 
   it("least-connections spreads requests that run at the same time by weight", async () => {

@@ -1,6 +1,7 @@
 /** Who moves the bytes, and what user space sees of them: `engine`, `forward`, `interfaces`. */
 import { describe, expect, test } from "vitest";
 import { formatWarning, printConfig } from "../../src/config/index.js";
+import { planCarriers } from "../../src/server/carriers.js";
 import { lines, load, problemsOf } from "./config-support.js";
 
 const route = (entries: string) => lines({ routes: `routes: [{ pool: web, ${entries} }]` });
@@ -56,6 +57,22 @@ test("the forward mode of the command line has no response headers either", asyn
   expect(await problemsOf(text, { flags: { forward: "connection" } })).toEqual([
     "longsplice.yaml:2:23: routes[0].setResponseHeaders: the route forwards by connection, which sees no response; expected forward: exchange, or no response headers [LS_CONFIG_CONFLICT]",
   ]);
+});
+
+test("a route is carried as both it and the policies of its pool ask for", async () => {
+  const carried = async (entries: string, policy = "round-robin") => {
+    const pools = `pools: { web: { policy: ${policy}, backends: [{ address: 127.0.0.1:9001 }] } }`;
+    const { config } = await load(lines({ routes: `routes: [{ pool: web, ${entries} }]`, pools }));
+    return planCarriers(config, undefined)[0]?.forward;
+  };
+  expect(await carried("")).toBe("connection");
+  expect(await carried("setResponseHeaders: { x: y }")).toBe("exchange");
+  const sticky = "{ name: cookie-sticky, options: { secret: a secret of this test } }";
+  expect(await carried("", sticky)).toBe("exchange");
+  const maglev = (options: string) => `{ name: maglev, options: { ${options} } }`;
+  expect(await carried("", maglev("key: host"))).toBe("connection");
+  expect(await carried("", maglev("key: { header: x-user }"))).toBe("request");
+  expect(await carried("", maglev("boundedLoad: 1.5"))).toBe("request");
 });
 
 describe("interfaces", () => {

@@ -25,6 +25,8 @@ const narrowing: ReadonlySet<string> = new Set(["content-type", "nearest", "weig
 const required: Readonly<Record<string, unknown>> = {
   nearest: { zones: { near: {} } },
   "weighted-split": { shares: { v1: 1 } },
+  "header-hash": { header: "x-user" },
+  "cookie-sticky": { secret: "a secret of this test" },
 };
 
 function make(name: string, options?: unknown, env: Partial<PolicyEnv> = {}): Policy {
@@ -67,7 +69,7 @@ async function spreadDifferent(
 ): Promise<Record<string, number>> {
   const counts = Object.fromEntries(candidates.backends.map(({ address }) => [address, 0]));
   for (let n = 0; n < times; n++) {
-    const head = fakeHead({ target: `/assets/${n}.js?v=${n % 7}` });
+    const head = fakeHead({ target: `/assets/${n}.js?v=${n % 7}`, headers: { "x-user": `user-${n}` } });
     const context = fakeContext({ clientAddress: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` });
     const address = (await pick(policy, candidates, head, context))?.address ?? "none";
     counts[address] = (counts[address] ?? 0) + 1;
@@ -158,7 +160,9 @@ describe("with options and labels that give it more to do", () => {
 /** Bytes that a choice leaves on the heap, once it is compiled; interpreted code puts every fraction there. */
 function garbagePerChoice(policy: Policy, fakes: readonly FakeBackend[]): number {
   const candidates = fakeCandidates(fakes);
-  const head = fakeHead({ target: "/a/path/of/some/length.html" });
+  // As the proxy's, and unlike that of the test kit, this one makes no other name of the name.
+  const header = (wanted: string) => (wanted === "x-user" ? "somebody" : undefined);
+  const head = { ...fakeHead({ target: "/a/path/of/some/length.html" }), header };
   const contexts = Array.from({ length: 100 }, (_, i) => fakeContext({ now: 50 * i }));
   const choose = (times: number) => {
     for (let i = 0; i < times; i++) {

@@ -12,7 +12,7 @@ describe("candidates", () => {
     ]);
     expect(candidates.length).toBe(2);
     expect([candidates.weight(1), candidates.active(1), candidates.latency(1)]).toEqual([5, 6, 7]);
-    expect(candidates.at(1)).toEqual({ slot: 1, address: "b", labels: { zone: "eu" } });
+    expect(candidates.at(1)).toEqual({ slot: 1, address: "b", weight: 5, labels: { zone: "eu" } });
     expect(candidates.totalWeight()).toBe(7);
     candidates.set("b", { active: 9 });
     expect(candidates.active(1)).toBe(9);

@@ -157,7 +157,7 @@ describe("a chain with asynchronous policies", () => {
 
 describe("the end of an exchange and of a chain", () => {
   const summary = fakeSummary(
-    { slot: 0, address: "a", labels: {} },
+    { slot: 0, address: "a", weight: 1, labels: {} },
     { headMicros: 1, totalMicros: 2, bytes: 3 },
   );
 

@@ -111,10 +111,10 @@ describe("marks", () => {
     const marks = new Marks([]);
     const all = new Set<number>();
     for (let slot = 0; slot < 4096; slot++) {
-      const labels = {};
-      const mark = marks.of({ slot, address: `10.0.0.${slot}:80`, labels });
+      const rest = { weight: 1, labels: {} };
+      const mark = marks.of({ slot, address: `10.0.0.${slot}:80`, ...rest });
       expect(mark).not.toBe(0);
-      all.add(mark).add(marks.of({ slot, address: `10.0.1.${slot}:80`, labels }));
+      all.add(mark).add(marks.of({ slot, address: `10.0.1.${slot}:80`, ...rest }));
     }
     // One bit of twenty is given up, so a few of 4096 pairs may be the same.
     expect(all.size).toBeGreaterThan(2 * 4096 - 4);

@@ -70,6 +70,14 @@ describe("a plugin", () => {
     },
   );
 
+  it("may leave it to its options what it needs", async () => {
+    const needs = "needs: (header: unknown) => ({ headers: [String(header)] }),";
+    const modules = await loadPlugins([await file("third.ts", plugin("third", needs))]);
+    const registry = new PolicyRegistry(modules);
+    expect(registry.headersFor([{ name: "third", options: "x-b" }])).toEqual(["x-b"]);
+    expect(() => registry.headersFor([{ name: "third", options: "x b" }])).toThrow(/needs\.headers/);
+  });
+
   it("may lie in an ESM package", async () => {
     await file("package.json", '{"type": "module"}');
     const policy = await policyOf(await file("second.ts", withValues("second")), { at: 0 });

@@ -38,6 +38,15 @@ const broken = definePolicy({
     throw new Error("no licence");
   },
 });
+/** Its options say what it looks at. */
+const flexible = definePolicy({
+  name: "flexible",
+  apiVersion: 1,
+  options: z.strictObject({ header: z.string().optional() }).prefault({}),
+  choosesBy: ({ header }) => (header === undefined ? "load" : "request"),
+  needs: ({ header }) => ({ headers: header === undefined ? [] : [header] }),
+  create: () => ({ select: (_head, candidates) => candidates.keep(0) }),
+});
 const registry = new PolicyRegistry([label, first], [broken]);
 const thrownBy = (run: () => unknown) => {
   try {
@@ -106,6 +115,21 @@ describe("the registry", () => {
     expect(new PolicyRegistry(modules).traitsOf(specs).choosesBy).toBe(together);
   });
 
+  it("knows what a policy looks at that leaves it to its options", () => {
+    const flexibles = new PolicyRegistry([flexible]);
+    const specs = (options: unknown) => [{ name: "flexible", options }];
+    expect(flexibles.headersFor(specs(undefined))).toEqual([]);
+    expect(flexibles.traitsOf(specs(undefined)).choosesBy).toBe("load");
+    expect(flexibles.headersFor(specs({ header: "X-User" }))).toEqual(["x-user"]);
+    expect(flexibles.traitsOf(specs({ header: "X-User" })).choosesBy).toBe("request");
+    expect(fakeHead({ headers: { "x-user": "u" } }, flexible, { header: "X-User" }).header("x-user")).toBe(
+      "u",
+    );
+    expect(fakeHead({ headers: { "x-user": "u" } }, flexible, {}).header("x-user")).toBeUndefined();
+    const wrong = thrownBy(() => flexibles.traitsOf(specs({ header: 1 })));
+    expect(wrong).toMatchObject({ code: "LS_POLICY_OPTIONS" });
+  });
+
   it("makes a chain with checked and completed options", async () => {
     const specs = [
       { name: "label", options: { key: "zone" } },
@@ -166,6 +190,18 @@ describe("the check of options", () => {
       throw new Error("oops");
     });
     expect(validateOptions(failing, 1).issues?.[0]?.message).toMatch(/oops/);
+  });
+
+  it("includes what the policy makes of them", () => {
+    const message = (options: object) => validateOptions(flexible, options).issues?.[0]?.message;
+    expect(message({ header: "x-user" })).toBeUndefined();
+    expect(message({ header: "x user" })).toMatch(
+      /needs.headers is \["x user"\], expected an array of header names/,
+    );
+    const needs = () => {
+      throw new Error("no idea");
+    };
+    expect(validateOptions({ ...flexible, needs }, {}).issues?.[0]?.message).toMatch(/no idea/);
   });
 
   it("gives the path of an issue as plain keys, whichever form the schema library has", () => {

@@ -71,7 +71,9 @@ describe("pools", () => {
         ejections: { failures: 0, success_rate: 0, latency: 0 },
       },
     ]);
-    expect(pools.backendsOf("a")).toEqual([{ slot, address: "10.0.0.1:1", labels: { zone: "eu" } }]);
+    expect(pools.backendsOf("a")).toEqual([
+      { slot, address: "10.0.0.1:1", weight: 4, labels: { zone: "eu" } },
+    ]);
     expect(pools.backendsOf("b")).toEqual([]);
   });
 

@@ -29,7 +29,7 @@ beforeEach(() => {
 function plan(load: number, pools: Record<string, number[]>): WorkerPlan {
   const { pools: _, ...snapshot } = nativeSnapshot();
   const planned = Object.entries(pools).map(([name, slots]): PlannedPool => {
-    const candidates = slots.map((slot) => ({ slot, address: `10.0.0.${slot}:80`, labels: {} }));
+    const candidates = slots.map((slot) => ({ slot, address: `10.0.0.${slot}:80`, weight: 1, labels: {} }));
     const specs = [{ name: "round-robin", options: undefined, shared: null }];
     const retries = { slot: 0, percent: 20, min: 3 };
     return { name, backends: [], proxyProtocol: "none", retries, specs, candidates, reportsInHeader: false };

@@ -1,6 +1,6 @@
 import type { Backend } from "../../src/policy/index.js";
 import { SlotOwners, withSlot } from "../by-slot.js";
-import { TextHash } from "./hash.js";
+import { TextHash } from "./text-hash.js";
 
 /** The hashes of backends' addresses by slot, so that no request pays for them. */
 export class Seeds {

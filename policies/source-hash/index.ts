@@ -1,0 +1,27 @@
+import { definePolicy, z } from "../../src/policy/index.js";
+import { Bound, boundedLoad } from "../hashing/bound.js";
+import { HashPolicy } from "../hashing/hash-policy.js";
+import { KeyReader } from "../hashing/key.js";
+import { Rendezvous } from "../hashing/rendezvous.js";
+import { TableChoice } from "../hashing/table-choice.js";
+import { Lots } from "../lots.js";
+import { Modulo } from "./modulo.js";
+
+/** `source-hash`: the same client goes to the same backend. Options: `rule`, `boundedLoad`. */
+export const sourceHash = definePolicy({
+  name: "source-hash",
+  apiVersion: 1,
+  options: z
+    .strictObject({ rule: z.enum(["rendezvous", "modulo"]).default("rendezvous"), boundedLoad })
+    .prefault({}),
+  needs: { headers: [] },
+  create: ({ rule, boundedLoad }, { backends, random }) => {
+    const bound = new Bound(boundedLoad);
+    return new HashPolicy(
+      new KeyReader("client", new Lots(random)),
+      rule === "modulo"
+        ? new TableChoice((members) => new Modulo(members), bound, backends)
+        : new Rendezvous(bound, backends),
+    );
+  },
+});

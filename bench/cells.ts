@@ -15,6 +15,8 @@ export const scenarioNames = [
   "links",
   "link-setup",
   "modes",
+  "locality",
+  "extra-load",
 ] as const;
 /** Scenarios whose engine needs root. */
 export const packetScenarios: readonly ScenarioName[] = ["sockmap", "links", "link-setup", "modes"];

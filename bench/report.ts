@@ -110,7 +110,7 @@ function machineText({ machine, plan, date }: Results): string {
   ].join("\n");
 }
 
-/** @param plots names of plot files beside the Markdown file, by group */
+/** @param plots names of plot files beside the Markdown file, by group or scenario */
 export function markdown(results: Results, plots: ReadonlyMap<string, readonly string[]>): string {
   const parts = [
     `# Bench: ${results.plan.what ?? "quick"}`,
@@ -122,10 +122,11 @@ export function markdown(results: Results, plots: ReadonlyMap<string, readonly s
     parts.push(`## ${group}`, table(cellColumns, rows, 2));
     for (const file of plots.get(group) ?? []) parts.push(`![${group}](${file})`);
   }
-  for (const { title, failed, columns, rows, notes } of results.scenarios) {
+  for (const { name, title, failed, columns, rows, notes } of results.scenarios) {
     parts.push(`## ${title}`);
     if (failed !== null) parts.push(`FAILED: ${failed}`);
     else parts.push(table(columns, rows, 1), ...notes);
+    for (const file of plots.get(name) ?? []) parts.push(`![${title}](${file})`);
   }
   return `${parts.join("\n\n")}\n`;
 }

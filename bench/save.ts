@@ -31,8 +31,17 @@ export function saveResults(results: Results, folder: string, name: string): str
     }
     plots.set(group, files);
   }
+  for (const { name: scenario, plots: drawn = {} } of results.scenarios) {
+    const files = Object.entries(drawn).map(([what, plot]) => {
+      const file = `${name}-${scenario}-${what}.svg`;
+      writeFileSync(join(folder, file), plot);
+      return file;
+    });
+    plots.set(scenario, files);
+  }
   const text = markdown(results, plots);
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
+  const scenarios = results.scenarios.map(({ plots: _drawn, ...figures }) => figures);
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify({ ...results, scenarios }, null, 1)}\n`);
   writeFileSync(join(folder, `${name}.md`), text);
   return text;
 }

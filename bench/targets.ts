@@ -48,7 +48,11 @@ export interface TargetOptions {
   readonly folder: string;
   readonly connections?: number;
   readonly policy?: string;
+  /** Where policies are that do not come with longsplice. */
+  readonly policyFiles?: string;
   readonly variant?: Variant;
+  /** Where longsplice learns from how busy its backends are; without, it does not. */
+  readonly loadSource?: "header";
   readonly accessLog?: "off" | "json";
   /** Has an engine move bodies from so many bytes on, instead of copying them. */
   readonly bodies?: { readonly engine: "pipe" | "sockmap"; readonly from: string };
@@ -84,7 +88,7 @@ const recipes: Readonly<Record<Exclude<TargetName, "direct">, Recipe>> = {
 let nextPort = 17_000 + (process.pid % 5000);
 
 /** A port that is free on loopback, below the range that the kernel gives to clients. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = nextPort++;
     const free = await new Promise<boolean>((resolve) => {
@@ -171,6 +175,8 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
     descriptors: 2 * connections,
     admin,
     policy: options.policy ?? "round-robin",
+    loadSource: options.loadSource === undefined ? [] : [options.loadSource],
+    policyFiles: options.policyFiles === undefined ? [] : [options.policyFiles],
     accessLog: options.accessLog ?? "off",
     ...values,
     ...variants[variant],

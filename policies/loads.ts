@@ -6,20 +6,25 @@ const FIGURES = [...SHARES, ...COUNTS] as const;
 /** What the greatest count of all candidates is taken to be at least: differences between a few are chance. */
 const FEW = 16;
 
-/** Options of the policies that go by reported load: one figure, or several that are summed. */
-export const loadOptions = z
-  .strictObject({
-    metric: z.enum(FIGURES).optional(),
-    weights: z.partialRecord(z.enum(FIGURES), z.number().positive()).optional(),
-  })
-  .refine(({ metric, weights }) => metric === undefined || weights === undefined, {
-    message: "give metric or weights, not both",
-  })
-  .refine(({ weights }) => weights === undefined || Object.keys(weights).length > 0, {
-    message: "at least one figure is needed",
-    path: ["weights"],
-  })
-  .transform(({ metric = "cpu", weights }) => weights ?? { [metric]: 1 });
+/**
+ * Options of the policies that go by reported load: one figure, or several that are summed.
+ *
+ * @param standard the weights of those who give neither
+ */
+export const loadOptions = (standard: Partial<Record<Figure, number>>) =>
+  z
+    .strictObject({
+      metric: z.enum(FIGURES).optional(),
+      weights: z.partialRecord(z.enum(FIGURES), z.number().positive()).optional(),
+    })
+    .refine(({ metric, weights }) => metric === undefined || weights === undefined, {
+      message: "give metric or weights, not both",
+    })
+    .refine(({ weights }) => weights === undefined || Object.keys(weights).length > 0, {
+      message: "at least one figure is needed",
+      path: ["weights"],
+    })
+    .transform(({ metric, weights }) => weights ?? (metric === undefined ? standard : { [metric]: 1 }));
 
 interface Term {
   readonly figure: Figure;

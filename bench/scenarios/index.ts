@@ -10,9 +10,11 @@ import { runAccessLog } from "./access-log.js";
 import { pipeSteps, runPipe, runSockmap, sockmapSteps } from "./bodies.js";
 import { runDecision } from "./decision.js";
 import { decisionsSteps, runDecisions } from "./decisions.js";
+import { extraLoadSteps, runExtraLoad } from "./extra-load.js";
 import { runIdle } from "./idle.js";
 import { linkSetupSteps, runLinkSetup } from "./link-setup.js";
 import { linksSteps, runLinks } from "./links.js";
+import { localitySteps, runLocality } from "./locality.js";
 import { modesSteps, runModes } from "./modes.js";
 import { restRounds } from "./resident.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
@@ -32,6 +34,8 @@ const scenarios: Record<
   links: { run: runLinks, steps: linksSteps },
   "link-setup": { run: runLinkSetup, steps: linkSetupSteps },
   modes: { run: runModes, steps: modesSteps },
+  locality: { run: runLocality, steps: localitySteps },
+  "extra-load": { run: runExtraLoad, steps: extraLoadSteps },
 };
 
 /** How many steps of progress the scenarios of the plan will make. */

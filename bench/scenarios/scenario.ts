@@ -24,6 +24,8 @@ export interface ScenarioResult {
   readonly notes: readonly string[];
   /** Everything that was measured. */
   readonly raw: unknown;
+  /** As SVG, by a word for each. */
+  readonly plots?: Readonly<Record<string, string>>;
 }
 
 /** The result of a scenario in which requests failed: no table, but what was measured. */

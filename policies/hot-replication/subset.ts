@@ -1,7 +1,7 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
-import type { Lots } from "../lots.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { outbids, Rendezvous } from "../hashing/rendezvous.js";
+import type { Lots } from "../lots.js";
 import type { UrlKey } from "../url-table.js";
 
 /** Chooses among the first backends in the order that a URL has (README.md of `uri-hash`). */

@@ -8,9 +8,9 @@ import {
   type SelectContext,
   z,
 } from "../../src/policy/index.js";
-import { Turns } from "../round-robin/turns.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { Rendezvous } from "../hashing/rendezvous.js";
+import { Turns } from "../round-robin/turns.js";
 import { UrlKey, UrlTable, urlEntries } from "../url-table.js";
 import { CACHE_HEADERS, isCacheable } from "./cacheable.js";
 

@@ -42,7 +42,7 @@ class InverseLoad implements Policy {
 export const inverseLoad = definePolicy({
   name: "inverse-load",
   apiVersion: 1,
-  options: loadOptions.prefault({}),
+  options: loadOptions({ cpu: 1 }).prefault({}),
   choosesBy: "load",
   needs: { headers: [] },
   create: (weights, env) => new InverseLoad(new Loads(weights), new Lots(env.random)),

@@ -31,12 +31,11 @@ export class Balance {
   relief(position: number): number {
     const { loads, limits } = this;
     const { low, high } = limits;
-    if (loads.beyond(position, high) <= 0 || loads.count < 2) return -1;
+    if (loads.beyond(position, high) <= 0) return -1;
     const bound = (loads.count - 1) * high + low - 1;
     const sum = Math.max(loads.sum(), bound);
     if (loads.beyond(position, high, sum, bound) <= 0) return -1;
     const least = loads.least();
-    if (loads.compare(least, position) >= 0) return -1;
     const wanted =
       loads.beyond(least, low, sum, bound) < 0 || loads.beyond(position, 2 * high, sum, bound) >= 0;
     return wanted ? least : -1;

@@ -20,7 +20,8 @@ class LeastLoad implements Policy {
 export const leastLoad = definePolicy({
   name: "least-load",
   apiVersion: 1,
-  options: loadOptions.prefault({}),
+  // What is reported is old when it is known; what is in flight is not, and keeps a herd from the one that seemed idle.
+  options: loadOptions({ cpu: 1, connections: 1 }).prefault({}),
   choosesBy: "load",
   needs: { headers: [] },
   create: (weights, env) => new LeastLoad(new Loads(weights), new Lots(env.random)),

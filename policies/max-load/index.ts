@@ -7,11 +7,11 @@ import {
   z,
 } from "../../src/policy/index.js";
 import { type Figure, figureAt, isShare } from "../figures.js";
-import { Lots } from "../lots.js";
-import { Scores } from "../scores.js";
-import { TextHash } from "../hashing/text-hash.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { Rendezvous } from "../hashing/rendezvous.js";
+import { TextHash } from "../hashing/text-hash.js";
+import { Lots } from "../lots.js";
+import { Scores } from "../scores.js";
 
 interface Limit {
   readonly figure: Figure;

@@ -47,7 +47,16 @@ test("without root nothing of the packet engine is planned", () => {
   expect(root.targets).toEqual(["direct", "splice", "longsplice", "haproxy", "nginx"]);
   expect(root.scenarios).toEqual(expect.arrayContaining(["links", "link-setup", "modes"]));
   expect(user.targets).toEqual(["direct", "longsplice", "haproxy", "nginx"]);
-  expect(user.scenarios).toEqual(["workers", "idle", "decision", "decisions", "accesslog", "pipe"]);
+  expect(user.scenarios).toEqual([
+    "workers",
+    "idle",
+    "decision",
+    "decisions",
+    "accesslog",
+    "pipe",
+    "locality",
+    "extra-load",
+  ]);
 });
 
 test("busy time has interrupts in it, but neither waiting nor what the hypervisor took", () => {

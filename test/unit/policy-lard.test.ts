@@ -77,6 +77,9 @@ describe.each(["lard", "lard-replicated"])("%s", (name) => {
     // S is 219; with 590 in flight the limits are 2.69 times as high: 67, 175, 350.
     load(candidates, 200, 130, 130, 130);
     expect(await ask(policy, candidates)).toBe("a");
+    // With 266: 30, 79, 158; one of the others has less than that, but this one has not more.
+    load(candidates, 66, 90, 90, 20);
+    expect(await ask(policy, candidates)).toBe("a");
     load(candidates, 1000, 1000, 1000, 1000);
     expect(await ask(policy, candidates)).toBe("a");
     // With 800: 91, 237, 475.
@@ -227,6 +230,29 @@ describe("lard", () => {
     load(candidates, 1, 0, 0);
     expect(await ask(policy, candidates)).toBe("a");
   });
+
+  it("remembers who stood in, however often the target moves between two others", async () => {
+    const { policy, candidates } = await placed("lard", 4);
+    candidates.set("a", { eligible: false });
+    load(candidates, 0, 2, 1, 2);
+    expect(await ask(policy, candidates)).toBe("c");
+    candidates.set("a", { eligible: true });
+    for (let i = 0; i < 4; i++) {
+      load(candidates, 66, 0, 1, 1);
+      expect(await ask(policy, candidates)).toBe("b");
+      load(candidates, 0, 66, 1, 1);
+      expect(await ask(policy, candidates)).toBe("a");
+    }
+    for (const address of "ab") candidates.set(address, { eligible: false });
+    load(candidates, 0, 0, 1, 0);
+    expect(await ask(policy, candidates)).toBe("c");
+  });
+
+  it("has nowhere to go with one backend", async () => {
+    const { policy, candidates } = await placed("lard", 1);
+    load(candidates, 1000);
+    expect(await ask(policy, candidates)).toBe("a");
+  });
 });
 
 describe("lard-replicated", () => {
@@ -259,8 +285,12 @@ describe("lard-replicated", () => {
   it("drops the busiest member of a set that has not changed for K", async () => {
     const { policy, candidates } = await twice();
     load(candidates, 9, 5, 0, 0);
-    // Not yet; then this request still goes to the least busy one, and `a` is out.
-    for (const now of [20_999, 21_000, 21_001]) expect(await ask(policy, candidates, "/x", now)).toBe("b");
+    expect(await ask(policy, candidates, "/x", 21_000)).toBe("b");
+    load(candidates, 5, 9, 0, 0);
+    expect(await ask(policy, candidates, "/x", 21_000)).toBe("a");
+    // Now this request still goes to the least busy one, and `a` is out.
+    load(candidates, 9, 5, 0, 0);
+    expect(await ask(policy, candidates, "/x", 21_001)).toBe("b");
     load(candidates, 0, 5, 0, 0);
     expect(await ask(policy, candidates, "/x", 21_002)).toBe("b");
     load(candidates, 0, 66, 0, 9);
@@ -274,8 +304,11 @@ describe("lard-replicated", () => {
     load(candidates, 3, 2, 1, 0);
     expect(await ask(policy, candidates, "/x", 30_000)).toBe("c");
     load(candidates, 0, 1, 2, 0);
-    // `a` went, `b` is still there.
+    // `a` went, `b` and `c` are still there.
     expect(await ask(policy, candidates, "/x", 30_001)).toBe("b");
+    load(candidates, 0, 2, 1, 0);
+    expect(await ask(policy, candidates, "/x", 30_002)).toBe("c");
+    load(candidates, 0, 1, 2, 0);
     expect(await ask(policy, candidates, "/x", 60_000)).toBe("b");
     load(candidates, 0, 9, 0, 0);
     for (const now of [60_001, 90_000, 120_000]) expect(await ask(policy, candidates, "/x", now)).toBe("b");

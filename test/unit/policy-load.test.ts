@@ -63,6 +63,16 @@ describe("least-load", () => {
     expect(await chosen(backends, { metric: "connections" })).toBe("b");
   });
 
+  it("counts what is in flight as well, unless it is told otherwise", async () => {
+    // cpu 0.1 and 12 of 16; cpu 0.5 and none.
+    const backends = [
+      { address: "a", active: 12, reported: { cpu: 100 } },
+      { address: "b", active: 0, reported: { cpu: 500 } },
+    ];
+    expect(await chosen(backends)).toBe("b");
+    expect(await chosen(backends, { metric: "cpu" })).toBe("a");
+  });
+
   it("sums figures of different units", async () => {
     // Of the greatest count, 32: a has all, b nothing.
     const backends = [
@@ -76,8 +86,9 @@ describe("least-load", () => {
   it("treats a backend that reports nothing, or not any more, by its exchanges in flight", async () => {
     const silent = { address: "silent", active: 8 };
     // 8 of at least 16: as a CPU load of 500.
-    expect(await chosen([...cpus(450, 600), silent])).toBe("b0");
-    expect(await chosen([...cpus(550, 600), silent])).toBe("silent");
+    const byCpu = { metric: "cpu" };
+    expect(await chosen([...cpus(450, 600), silent], byCpu)).toBe("b0");
+    expect(await chosen([...cpus(550, 600), silent], byCpu)).toBe("silent");
     const candidates = fakeCandidates([{ address: "a", active: 5, reported: { cpu: 10 } }, silent]);
     expect((await pick(make("least-load"), candidates))?.address).toBe("a");
     candidates.set("a", { active: 9, reported: { cpu: -1 } });

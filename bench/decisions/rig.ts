@@ -23,13 +23,13 @@ const EXTENSIONS = ["html", "css", "js", "png", "mp4"];
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-function headOf(number: number): RequestHead {
+function headOf(number: number, more: Readonly<Record<string, string>> = {}): RequestHead {
   const extension = EXTENSIONS[number % EXTENSIONS.length] as string;
   const target = `/assets/section-${number % 97}/item-${number}.${extension}?v=${number % 7}`;
   return fakeHead({
     target,
     host: `www${number % 5}.example.com`,
-    headers: { accept: "text/html,*/*;q=0.8" },
+    headers: { accept: "text/html,*/*;q=0.8", "x-user": `user-${number}`, ...more },
   });
 }
 
@@ -74,7 +74,9 @@ export class Rig {
     this.offer = Int32Array.from([count, ...backends.map(({ slot }) => slot)]);
     this.slots = this.offer.slice();
     this.candidates = new Candidates(this.load, this.slots, backends);
-    this.summaries = backends.map((backend) => fakeSummary(backend));
+    // Something that hybrid takes to be worth a cache.
+    const responseHeaders = { "cache-control": "max-age=600", "content-type": "text/html" };
+    this.summaries = backends.map((backend) => fakeSummary(backend, { responseHeaders }));
     this.inFlight = new Int32Array(4 * count).fill(-1);
     for (const { slot } of backends) this.report(slot);
     const registry = new PolicyRegistry(builtinPolicies);
@@ -83,8 +85,22 @@ export class Rig {
     const spec = { name: policy, options, shared };
     this.chain = registry.createChain([spec], fakeEnv({ backends }), clock && { clock });
     this.learns = this.chain.hasOnDone;
+    if (registry.traitsOf([spec]).changesResponses) this.takeCookies();
     this.head = this.heads[0] as RequestHead;
     this.context = this.contexts[0] as Mutable<SelectContext>;
+  }
+
+  /** What a client is given with its first response, it comes back with. */
+  private takeCookies(): void {
+    for (const number of this.heads.keys()) {
+      const head = this.heads[number] as RequestHead;
+      const addResponseHeader = (name: string, value: string) => {
+        if (name.toLowerCase() !== "set-cookie") return;
+        this.heads[number] = headOf(number, { cookie: value.split(";", 1)[0] as string });
+      };
+      this.slots.set(this.offer);
+      void this.chain.select(head, this.candidates, fakeContext({ addResponseHeader }));
+    }
   }
 
   /** The next request comes: another target, another client, a bit later; all backends are offered. */

@@ -28,12 +28,11 @@ const policies = available([
   { name: "least-connections" },
   { name: "peak-ewma" },
   { name: "inverse-load", byReports: true },
-  // By reports alone it runs after them; what is in flight is news that no report has.
   { name: "least-load", byReports: true },
-  { name: "least-load", options: "{ weights: { cpu: 1, connections: 1 } }", byReports: true },
+  // By reports alone it runs after them; what is in flight is news that no report has.
+  { name: "least-load", options: "{ metric: cpu }", byReports: true },
 ]);
-const labelOf = ({ name, options }: Contender) =>
-  options === undefined ? name : `${name}, cpu and connections`;
+const labelOf = ({ name, options }: Contender) => (options === undefined ? name : `${name}, cpu alone`);
 
 export const extraLoadSteps = (): number => policies.length;
 

@@ -70,6 +70,9 @@ bool Exchange::any_left() const {
 
 void Exchange::decided(int32_t slot) {
   token_ = 0;
+  // While a policy thought about it, a backend may have failed, or have been drained.
+  const Backend* chosen = slot == Host::kNone ? nullptr : find_backend(static_cast<uint32_t>(slot));
+  if (chosen != nullptr && !is_left(*chosen)) return choose();
   use(slot);
 }
 

@@ -17,6 +17,7 @@
         "native/core/cidr_set.cc",
         "native/core/downstream.cc",
         "native/core/exchange_end.cc",
+        "native/core/exchange_retry.cc",
         "native/core/exchange_forward.cc",
         "native/core/exchange_head.cc",
         "native/core/exchange_link.cc",

@@ -184,7 +184,10 @@ void WorkerBinding::shut_down() {
 }
 
 void WorkerBinding::on_environment_exit(napi_async_cleanup_hook_handle, void* data) {
-  static_cast<WorkerBinding*>(data)->shut_down();
+  auto* self = static_cast<WorkerBinding*>(data);
+  // No JavaScript runs any more: a call would fail without an exception, and that ends the process.
+  self->exiting_ = true;
+  self->shut_down();
 }
 
 bool WorkerBinding::require_open() {
@@ -326,6 +329,7 @@ Napi::Value WorkerBinding::stats(const Napi::CallbackInfo&) {
 }
 
 int32_t WorkerBinding::select(const SelectRequest& request) {
+  if (exiting_) return kNone;
   size_t used = 0;
   const auto put = [&](std::string_view text) -> int32_t {
     if (text.size() > head_capacity_ - used) return -1;
@@ -366,6 +370,7 @@ int32_t WorkerBinding::select(const SelectRequest& request) {
 }
 
 void WorkerBinding::exchange_done(const ExchangeReport& report) {
+  if (exiting_) return;
   const Napi::Env env = Env();
   const Napi::HandleScope handles(env);
   on_done_.Call({Napi::Number::New(env, report.pool.policy), Napi::Number::New(env, report.slot),
@@ -379,6 +384,7 @@ void WorkerBinding::exchange_done(const ExchangeReport& report) {
 }
 
 void WorkerBinding::access_log(std::string_view lines) {
+  if (exiting_) return;
   const Napi::HandleScope handles(Env());
   // Memory of its own, which can be given to another thread without a copy.
   auto memory = Napi::ArrayBuffer::New(Env(), lines.size());
@@ -387,12 +393,14 @@ void WorkerBinding::access_log(std::string_view lines) {
 }
 
 void WorkerBinding::log(LogLevel level, std::string_view message) {
+  if (exiting_) return;
   const Napi::HandleScope handles(Env());
   on_log_.Call({Napi::String::New(Env(), level == LogLevel::warn ? "warn" : "error"),
                 Napi::String::New(Env(), message.data(), message.size())});
 }
 
 void WorkerBinding::drained() {
+  if (exiting_) return;
   const Napi::HandleScope handles(Env());
   on_drained_.Call({});
 }

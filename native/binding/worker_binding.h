@@ -52,6 +52,7 @@ class WorkerBinding final : public Napi::ObjectWrap<WorkerBinding>, public Host 
   void shut_down();
   bool require_open();
   void start_polling();
+  bool exiting_ = false;
 
   Napi::FunctionReference on_select_;
   Napi::FunctionReference on_done_;

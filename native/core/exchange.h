@@ -164,15 +164,20 @@ class Exchange : private Splicer::Owner {
   // Not registered; what nginx and HAProxy operators look for when a client left before the answer.
   static constexpr uint32_t kClientClosedRequest = 499;
 
-  // exchange_end.cc
+  // exchange_retry.cc
   void upstream_failed(Failure failure);
   bool may_retry(Failure failure) const;
   static const char* failure_name(Failure failure);
+  bool idempotent() const;
+  void note_failure();
+  void tell_failed_attempt();
   void try_again();
   int32_t budget() const;
   bool has_budget();
   bool take_from_budget();
   void leave_budget();
+
+  // exchange_end.cc
   bool backend_stays() const;
   void answer(uint32_t status, std::string_view detail);
   void finish();
@@ -198,7 +203,6 @@ class Exchange : private Splicer::Owner {
   std::string_view id();  // made when it is first asked for
   std::string_view method() const;
   std::string_view target() const { return target_; }
-  bool idempotent() const;
   // Who sent the request, as far as we believe what we are told.
   const std::string& client_address() const;
   uint16_t client_port() const;
@@ -243,7 +247,10 @@ class Exchange : private Splicer::Owner {
   bool holds_place_ = false;
   bool in_budget_ = false;  // of retries
   const char* retry_reason_ = "";
-  uint32_t queue_ = 0;  // which one it waits in, or did last
+  bool cut_short_ = false;      // a response on a link
+  bool failure_noted_ = false;  // of the backend, in this attempt
+  bool owes_budget_ = false;    // what it left when it began to wait for a place
+  uint32_t queue_ = 0;          // which one it waits in, or did last
   bool queued_ = false;
   bool avoid_reuse_ = false;
 

@@ -1,6 +1,5 @@
-// How an exchange ends: well, with an answer of our own, by trying again, or not at all.
+// How an exchange ends: well, with an answer of our own, or not at all.
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "exchange.h"
@@ -11,9 +10,6 @@
 namespace longsplice {
 
 namespace {
-
-// How often a request is sent at most; attempts that did not get as far as a connection do not end it.
-constexpr uint32_t kMaxAttempts = 4;
 
 std::string_view reason_phrase(uint32_t status) {
   switch (status) {
@@ -54,13 +50,6 @@ uint16_t Exchange::client_port() const {
   return original_client_.empty() ? client_.client_port() : original_port_;
 }
 
-// RFC 9110, 9.2.2.
-bool Exchange::idempotent() const {
-  static constexpr std::array<std::string_view, 6> kMethods{"GET",    "HEAD",    "PUT",
-                                                            "DELETE", "OPTIONS", "TRACE"};
-  return std::ranges::find(kMethods, method()) != kMethods.end();
-}
-
 // The one that moved the bodies, or some of their bytes.
 const char* Exchange::engine_name() const {
   if (backend_ == nullptr) return "";
@@ -98,105 +87,6 @@ void Exchange::return_input(Buffer& input) {
   request_used_ = 0;
   // Only one of the two can hold bytes: what is read beyond a body is read after the first buffer was used up.
   request_bytes_.swap(input);
-}
-
-void Exchange::upstream_failed(Failure failure) {
-  const bool reused = upstream_ != nullptr && upstream_->reused();
-  account_bytes();
-  worker_.load().add(backend_->slot, LoadField::errors, 1);
-  // A kept connection that ended says nothing about the backend; a fresh one that failed does.
-  const bool stale = reused && failure == Failure::reset && !response_started_;
-  if (!stale) worker_.load().observe_result(backend_->slot, 0);
-  if (response_started_) {
-    record(status_);
-    // A length or chunks tell the client that something is missing. A body that ends by close does not: only a RST does.
-    return over(response_ends_with_connection() ? Downstream::After::reset : Downstream::After::close);
-  }
-  const bool costs = !reused && failure != Failure::connect && failure != Failure::connect_timeout;
-  const bool retry = may_retry(failure) && (!costs || has_budget());
-  failure_status_ = failure == Failure::connect_timeout || failure == Failure::response_timeout ? 504 : 502;
-  const uint32_t slot = backend_->slot;
-  if (!retry) return answer(static_cast<uint32_t>(failure_status_), "the backend did not answer properly");
-  drop_upstream();
-  release_place();
-  backend_ = nullptr;
-  attempts_++;
-  retry_reason_ = reused ? "stale" : failure_name(failure);
-  if (reused) {
-    avoid_reuse_ = true;
-  } else {
-    tried_.push_back(slot);
-  }
-  interim_responses_ = 0;
-  upstream_write_failed_ = false;
-  if (request_fields_.chunked) {
-    // The chunk reader has moved on; begin again at the start of the bytes that are still here.
-    request_parser_.start(HttpParser::Kind::request, &request_,
-                          {snapshot_->limits.header_bytes, snapshot_->limits.headers});
-    request_parser_.parse_head(request_bytes_.data(), 0, request_bytes_.size());
-    request_fields_ = summarize_fields(request_);
-  }
-  client_.set_state(Downstream::State::deciding);
-  if (costs && any_left() && !take_from_budget()) return wait_in_queue(pool_->policy | kBudgetQueue);
-  try_again();
-}
-
-void Exchange::try_again() {
-  worker_.stats().retries[retry_reason_]++;
-  choose();
-}
-
-bool Exchange::may_retry(Failure failure) const {
-  if (failure == Failure::response_timeout) return false;
-  // An interim response has reached the client: the story cannot be told again from the beginning.
-  if (interim_responses_ > 0) return false;
-  // Every backend is asked at most once, and a backend that was not reached has seen nothing.
-  if (failure == Failure::connect || failure == Failure::connect_timeout) return true;
-  return idempotent() && replayable_ && attempts_ + 1 < kMaxAttempts;
-}
-
-const char* Exchange::failure_name(Failure failure) {
-  switch (failure) {
-    case Failure::connect:
-      return "connect";
-    case Failure::connect_timeout:
-      return "connect_timeout";
-    case Failure::garbage:
-      return "garbage";
-    default:
-      return "reset";
-  }
-}
-
-// A pool whose backends fail because they have too much to do must not get all of it twice at a time. The budget is the pool's,
-// of all workers together. One is always allowed, or those that wait would wait for nothing.
-int32_t Exchange::budget() const {
-  const auto [slot, percent, least] = pool_->retries;
-  int64_t active = 1;
-  for (const Backend& backend : pool_->backends)
-    active += worker_.load().get(backend.slot, LoadField::active);
-  return static_cast<int32_t>(std::max<int64_t>({1, least, active * percent / 100}));
-}
-
-bool Exchange::has_budget() {
-  if (pool_->retries.percent > 0 || pool_->retries.least > 0) return true;
-  worker_.stats().retries_refused++;
-  return false;
-}
-
-bool Exchange::take_from_budget() {
-  if (in_budget_) return true;
-  LoadTable& load = worker_.load();
-  const int32_t taken = load.add(pool_->retries.slot, LoadField::active, 1);
-  in_budget_ = taken <= budget();
-  if (!in_budget_) load.add(pool_->retries.slot, LoadField::active, -1);
-  return in_budget_;
-}
-
-void Exchange::leave_budget() {
-  if (!std::exchange(in_budget_, false)) return;
-  worker_.load().add(pool_->retries.slot, LoadField::active, -1);
-  worker_.place_freed();
 }
 
 void Exchange::answer(uint32_t status, std::string_view detail) {
@@ -325,7 +215,7 @@ void Exchange::record(uint32_t status) {
       .route = route_,
       .status = status,
       .answered = status_ != 0,
-      .ok = status_ != 0 && status_ < 500 && (response_body_.complete() || link_bytes_ > 0),
+      .ok = status_ != 0 && status_ < 500 && !cut_short_ && (response_body_.complete() || link_bytes_ > 0),
       .started_ns = started_ns_,
       .decided_ns = head_done_ns_,
       .ended_ns = end,
@@ -352,14 +242,15 @@ void Exchange::report(const Outcome& outcome) {
   stats.requests[{route, backend, outcome.status}]++;
   stats.request_seconds.observe(static_cast<double>(outcome.ended_ns - outcome.started_ns) * 1e-9);
   // Of a response that the client did not want to the end nobody knows whether it would have been whole.
-  if (chosen && outcome.answered && (outcome.ok || outcome.status >= 500)) {
+  const bool known = !std::exchange(failure_noted_, false) && (outcome.ok || outcome.status >= 500);
+  if (chosen && outcome.answered && known) {
     worker_.load().observe_result(backend_->slot, outcome.status);
   }
   if (pool_ != nullptr && chosen && pool_->wants_done) {
     worker_.host().exchange_done({
         .pool = *pool_,
         .slot = backend_->slot,
-        .status = outcome.answered ? outcome.status : 0,
+        .status = outcome.answered || outcome.status == kClientClosedRequest ? outcome.status : 0,
         .ok = outcome.ok,
         .head_micros = outcome.head_us,
         .total_micros = (outcome.ended_ns - outcome.decided_ns) / 1000,

@@ -259,6 +259,8 @@ bool Exchange::start_response(const FieldSummary& fields, std::string_view rest,
   response_head_ns_ = monotonic_ns();
   worker_.load().observe_head_time(backend_->slot, (response_head_ns_ - sent_ns_) / 1000);
   if (pool_->needed_response_headers) keep_told_headers();
+  // A backend that answers is none that has too much to do; and what follows may last for days.
+  leave_budget();
   tunnel_ = status == 101;
   const BodyFraming framing = response_framing(fields, status, method() == "HEAD");
   // A body that ends with the backend's connection is sent in chunks, so that the client can tell whole from cut.

@@ -33,7 +33,8 @@ const char* Exchange::join(Link kind, const Splicer::Terms& asked) {
     count_fallback(reason);
     return reason;
   }
-  leave_budget();  // for what passes is not this request alone
+  // Before the response to a request that is judged, as without a link.
+  if (kind != Link::judged) leave_budget();
   linked_ = carried_ = kind;
   waits_ = 0;
   up_ = {terms.client_budget.value_or(UINT64_MAX), 0};
@@ -231,6 +232,7 @@ bool Exchange::undo_tunnel_link() {
   leave_link();
   link_refused_ = true;
   count_fallback("half_closed");
+  note_progress();
   return true;
 }
 

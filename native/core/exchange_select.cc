@@ -113,6 +113,9 @@ void Exchange::wait_in_queue(uint32_t queue) {
   client_.set_state(Downstream::State::deciding);
   if (queued_) return;
   queue_ = queue;
+  // One that waits for a place is at no backend; others may try meanwhile.
+  owes_budget_ = in_budget_;
+  leave_budget();
   if (!worker_.enqueue(queue_, client_)) return not_served("all backends are busy and the queue is full");
   queued_ = true;
   client_.arm(snapshot_->timeouts.queue);
@@ -120,8 +123,8 @@ void Exchange::wait_in_queue(uint32_t queue) {
 
 // It waited in vain, or there was no room to wait in. What a backend did to it says more than that.
 void Exchange::not_served(std::string_view why) {
-  if ((queue_ & kBudgetQueue) == 0) return answer(503, why);
-  worker_.stats().retries_refused++;
+  if (failure_status_ == 0) return answer(503, why);
+  if ((queue_ & kBudgetQueue) != 0) worker_.stats().retries_refused++;
   answer(static_cast<uint32_t>(failure_status_),
          "the backend did not answer properly, and others have enough to do");
 }
@@ -136,7 +139,8 @@ bool Exchange::try_from_queue() {
   const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {
     return worker_.load().has_room(backend.slot) && is_left(backend);
   });
-  if (!any_room) return false;
+  if (!any_room || (owes_budget_ && !take_from_budget())) return false;
+  owes_budget_ = false;
   leave_queue();
   choose();
   return true;

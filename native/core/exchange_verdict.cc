@@ -203,6 +203,7 @@ void Exchange::adopt(const Standing& standing) {
   status_ = standing.status;
   link_bytes_ = standing.body;
   response_started_ = standing.status != 0;
+  cut_short_ = standing.exchange == Standing::Exchange::responding;
 }
 
 // It was judged to be plain, so it can be read.
@@ -220,6 +221,9 @@ void Exchange::adopt_head() {
   tried_.clear();
   attempts_ = interim_responses_ = 0;
   avoid_reuse_ = recorded_ = false;
+  // Those of the request that the link was made for.
+  policy_fields_.clear();
+  told_headers_.clear();
   replayable_ = true;
   ended_ns_ = 0;
 }
@@ -311,7 +315,8 @@ void Exchange::backend_closed() {
   const bool answered = standing.exchange == Standing::Exchange::none;
   if (!answered) adopt(standing);
   upstream_->stream().reset();
-  if (standing.exchange == Standing::Exchange::responding || !standing.client_has_all) return client_gone();
+  if (cut_short_) note_failure();
+  if (cut_short_ || !standing.client_has_all) return client_gone();
   if (answered) {
     drop_upstream();
     record(status_);
@@ -349,6 +354,7 @@ void Exchange::request_passed(const Splicer::Passed& passed) {
   response_head_ns_ = passed.responded_ns;
   ended_ns_ = passed.ended_ns;
   link_bytes_ = passed.body;
+  leave_budget();
   record(status_);
   shed_request();
   // Its response is complete; what the client sent behind it can be served.

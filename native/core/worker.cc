@@ -141,11 +141,10 @@ void Worker::after_round() {
   }
   const bool linked = splicer_ && splicer_->active() > 0;
   const bool wants_tick = !access_log_.empty() || !queues_.empty() || linked || (draining_ && !drained_);
-  if (wants_tick && !ticker_->armed()) start_ticker();
-}
-
-void Worker::start_ticker() {
+  if (!wants_tick) return;
   const uint64_t interval = !queues_.empty() ? kQueueTickMs : draining_ ? kDrainTickMs : kLogTickMs;
+  if (ticker_->armed() && interval >= tick_ms_) return;
+  tick_ms_ = interval;
   poller_.arm(*ticker_, interval);
 }
 

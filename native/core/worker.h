@@ -113,6 +113,7 @@ class Worker {
   // Requests that wait for a place at a backend of their pool. False when the queue is full.
   bool enqueue(uint32_t policy, Downstream& connection);
   void dequeue(uint32_t policy, Downstream& connection);
+  bool has_queue(uint32_t policy) const { return queues_.contains(policy); }
   // Queued requests get their chance at the end of the round, not inside the call that frees the place.
   void place_freed() { place_freed_ = true; }
 
@@ -131,7 +132,6 @@ class Worker {
   void notice_backend_states();
   void before_round();
   void after_round();
-  void start_ticker();
   void serve_queues();
   void tick();
   void finish_drain();
@@ -167,6 +167,7 @@ class Worker {
   std::unordered_map<uint32_t, Downstream*> deciding_;
   std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;
+  uint64_t tick_ms_ = 0;
   std::unique_ptr<LinkCall> link_call_;
   std::unique_ptr<Sweeper> sweeper_;
   std::function<void()> before_round_;

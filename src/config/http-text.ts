@@ -1,5 +1,6 @@
 import { METHODS } from "node:http";
 import ipaddr from "ipaddr.js";
+import { PROXY_FIELDS } from "../dataplane/response-field.js";
 import { nearest } from "./nearest.js";
 import { InvalidValue } from "./problem.js";
 import { show } from "./show.js";
@@ -13,18 +14,6 @@ export const templateVariables = [
   "backend.address",
 ] as const;
 
-/** Headers that describe one connection or the framing of one message: the proxy writes them itself. */
-const PROXY_HEADERS = new Set([
-  "connection",
-  "content-length",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-
 /** A token of RFC 9110, 5.6.2. Throws InvalidValue. */
 export function parseHeaderName(text: string): string {
   if (/^[!#$%&'*+.^_`|~\w-]+$/.test(text)) return text;
@@ -35,7 +24,7 @@ export function parseHeaderName(text: string): string {
 /** The name of a header that a route may set. Throws InvalidValue. */
 export function parseSetHeaderName(text: string): string {
   const name = parseHeaderName(text);
-  if (!PROXY_HEADERS.has(name.toLowerCase())) return name;
+  if (!PROXY_FIELDS.has(name.toLowerCase())) return name;
   throw new InvalidValue(
     "LS_CONFIG_HEADER",
     `"${name}" belongs to the proxy, it can be neither set nor removed`,

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { HEAD_INDEX_CELLS, HeadView } from "./head-view.js";
 import {
   loadAddon,
@@ -108,15 +107,9 @@ export class DataPlane {
     this.worker.decided(token, slot);
   }
 
-  /**
-   * Adds a field to the response of the request that is being decided, or that waits for a decision, by the token of its head.
-   *
-   * @throws TypeError when the name is not a field name, or the value holds what no field may
-   */
-  addResponseHeader(token: number, name: string, value: string): void {
-    validateHeaderName(name);
-    validateHeaderValue(name, value);
-    this.worker.addResponseField(token, `${name}: ${value}`);
+  /** Adds a line that `responseField` made to the response of the request that is being decided, or waits for it, by its head's token. */
+  addResponseField(token: number, line: string): void {
+    this.worker.addResponseField(token, line);
   }
 
   /** The `policy` numbers of pools that exchanges may still ask: of the snapshot in effect and of those that some began under. */

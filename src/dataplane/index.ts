@@ -35,4 +35,5 @@ export {
 export { requirePipeEngine } from "./pipe-engine.js";
 export { type Carrier, planRoute } from "./planner.js";
 export { type DoctorReport, type EngineReport, probe } from "./probe.js";
+export { responseField } from "./response-field.js";
 export { closeSockmapEngine, openSockmapEngine } from "./sockmap-engine.js";

@@ -20,9 +20,12 @@ export function traitsOfModule<O>({ choosesBy, needs }: PolicyModule<O>, options
 
 /** What is wrong with the needs of a module; undefined if nothing is. */
 export function needsProblem(needs: unknown): string | undefined {
-  const headers = (needs as Partial<PolicyNeeds> | undefined)?.headers;
-  if (Array.isArray(headers) && headers.every(isHeaderName)) return undefined;
-  return `needs.headers is ${JSON.stringify(headers)}, expected an array of header names`;
+  const { headers, responseHeaders = [] } = (needs ?? {}) as Partial<PolicyNeeds>;
+  for (const [name, list] of Object.entries({ headers, responseHeaders })) {
+    if (Array.isArray(list) && list.every(isHeaderName)) continue;
+    return `needs.${name} is ${JSON.stringify(list)}, expected an array of header names`;
+  }
+  return undefined;
 }
 
 function resolve<O, T extends string | object>(trait: ByOptions<O, T>, options: O): T {

@@ -51,9 +51,12 @@ export interface SelectContext {
 /** How an exchange ended. */
 export interface ExchangeSummary {
   readonly backend: Backend;
-  /** Status of the final response; 0 if there was none. */
+  /** Status of the final response; 0 if there was none, 499 if the client left before it. */
   readonly status: number;
-  /** False if the backend refused, reset, timed out or sent something unreadable. */
+  /**
+   * False if the backend refused, reset, timed out or sent something unreadable, answered with 5xx, or if the client did not take
+   * the response to its end.
+   */
   readonly ok: boolean;
   /** From choosing the backend to its response head, microseconds; 0 if there was no response. */
   readonly headMicros: number;
@@ -80,7 +83,8 @@ export interface Policy {
    */
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void | Promise<void>;
   /**
-   * Called once per exchange that this policy had a part in. Only a policy that learns should have it: it
+   * Called once per exchange that this policy had a part in, and before that for each attempt that failed and was repeated
+   * (status 0, `ok` false), unless it was one on a kept connection that had ended. Only a policy that learns should have it: it
    * costs a call.
    */
   onDone?(summary: ExchangeSummary): void;

@@ -5,9 +5,12 @@ import {
   DECISION_PENDING,
   type ExchangeText,
   type HeadView,
+  MAX_NEEDED_HEADERS,
   type NativePool,
   NO_BACKEND,
+  responseField,
 } from "../dataplane/index.js";
+import { LongspliceError } from "../errors/index.js";
 import type { PolicyChain } from "../policy/chain.js";
 import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
 import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
@@ -35,7 +38,13 @@ export interface PoliciesHost {
 /** Reads through to the head at hand, so that nothing is decoded or allocated for a policy that does not ask. */
 class LiveContext implements SelectContext {
   head: HeadView | undefined;
-  dataPlane: DataPlane | undefined;
+  /** Of the policies that have had their say. */
+  private fields: string[] = [];
+  private closed = false;
+
+  /** @param adds whether the pool's policies say that they add fields; responses may pass user space otherwise */
+  constructor(private readonly adds: boolean) {}
+
   get now(): number {
     return performance.now();
   }
@@ -46,7 +55,16 @@ class LiveContext implements SelectContext {
     return this.head?.attempt ?? 0;
   }
   addResponseHeader(name: string, value: string): void {
-    if (this.head !== undefined) this.dataPlane?.addResponseHeader(this.head.token, name, value);
+    if (!this.adds) throw new TypeError("the module does not say addsResponseHeaders");
+    const line = responseField(name, value);
+    if (!this.closed) this.fields.push(line);
+  }
+  /** The decision is made: what was added goes to the response, what is added later nowhere. */
+  hand(dataPlane: DataPlane, token: number, last: boolean): void {
+    this.closed = last;
+    if (this.fields.length === 0) return;
+    for (const line of this.fields) dataPlane.addResponseField(token, line);
+    this.fields = [];
   }
 }
 
@@ -80,7 +98,7 @@ class Summary implements ExchangeSummary {
 class PoolPolicies {
   private slots: Int32Array;
   private candidates: Candidates;
-  private context = new LiveContext();
+  private context: LiveContext;
   private readonly bySlot: (Backend | undefined)[];
 
   constructor(
@@ -90,9 +108,11 @@ class PoolPolicies {
     readonly neededResponseHeaders: readonly string[] | null,
     /** Null: backends do not report in responses. */
     readonly reports: HeaderReports | null,
+    private readonly changesResponses: boolean,
     backends: readonly Backend[],
     private readonly load: Int32Array,
   ) {
+    this.context = new LiveContext(changesResponses);
     this.bySlot = arrangeBySlot(backends);
     this.slots = new Int32Array(backends.length + 1);
     this.candidates = new Candidates(load, this.slots, this.bySlot);
@@ -107,15 +127,20 @@ class PoolPolicies {
     head.names = this.neededHeaders;
     const { slots, candidates, context } = this;
     context.head = head;
-    context.dataPlane = dataPlane;
     const count = offered[0] as number;
     for (let i = 0; i <= count; i++) slots[i] = offered[i] as number;
     const pending = this.chain.select(head, candidates, context);
-    if (pending === undefined) return firstSlot(candidates);
     const { token } = head;
+    if (pending === undefined) {
+      context.hand(dataPlane, token, false);
+      return firstSlot(candidates);
+    }
     dataPlane.giveAwayHead();
     this.renew();
-    const decide = () => dataPlane.decided(token, firstSlot(candidates));
+    const decide = () => {
+      context.hand(dataPlane, token, true);
+      dataPlane.decided(token, firstSlot(candidates));
+    };
     pending.then(decide, decide);
     return DECISION_PENDING;
   }
@@ -124,7 +149,7 @@ class PoolPolicies {
   private renew(): void {
     this.slots = new Int32Array(this.slots.length);
     this.candidates = new Candidates(this.load, this.slots, this.bySlot);
-    this.context = new LiveContext();
+    this.context = new LiveContext(this.changesResponses);
   }
 }
 
@@ -315,10 +340,24 @@ export class WorkerPolicies {
         }),
     });
     const headers = registry.headersFor(pool.specs);
+    if (headers.length > MAX_NEEDED_HEADERS) {
+      const detail = `the policies of pool "${pool.name}" need ${headers.length} headers, ${MAX_NEEDED_HEADERS} are possible`;
+      throw new LongspliceError("LS_POLICY_CREATE", detail);
+    }
     const forPolicies = registry.responseHeadersFor(pool.specs);
     const reports = pool.reportsInHeader ? new HeaderReports(this.host.reports) : null;
     const responseHeaders =
       reports === null ? forPolicies : [...new Set([...(forPolicies ?? []), ORCA_HEADER])];
-    return new PoolPolicies(pool.name, chain, headers, responseHeaders, reports, pool.candidates, load);
+    const { changesResponses } = registry.traitsOf(pool.specs);
+    return new PoolPolicies(
+      pool.name,
+      chain,
+      headers,
+      responseHeaders,
+      reports,
+      changesResponses,
+      pool.candidates,
+      load,
+    );
   }
 }

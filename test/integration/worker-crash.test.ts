@@ -21,6 +21,8 @@ const PLUGIN = `export default {
     select(head) {
       if (head.header("x-bomb")) setTimeout(() => { throw new Error("boom"); }, 50);
     },
+    // Nobody can be told of the exchanges that end with the thread.
+    onDone() {},
   }),
 };`;
 

@@ -87,7 +87,7 @@ function addRun(program: Command): Command {
     .option("--backend <address>", "send requests here; may be repeated", collect)
     .option("--policy <name>", "how to choose among the backends (default: round-robin)")
     .option("--engine <name>", "who moves the bytes: auto, copy, pipe, sockmap, packet")
-    .option("--forward <mode>", "what user space sees: auto, exchange, connection")
+    .option("--forward <mode>", "what user space sees: auto, exchange, request, connection")
     .option("--workers <number>", "threads that serve (default: one for each processor)")
     .option("--admin <address>", "serve health, metrics, status and dashboard here")
     .option("--log-level <level>", "fatal, error, warn, info, debug, trace or silent (default: info)")

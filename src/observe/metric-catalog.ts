@@ -145,7 +145,7 @@ const traffic: readonly ValueMetric[] = [
   value({
     kind: "counter",
     name: "longsplice_policy_errors_total",
-    help: "Policy calls that went wrong; the policy was skipped for that request.",
+    help: "Policy calls that threw, took too long or left no candidate.",
     labels: ["pool", "kind"],
     series: ({ workers }) => workers.policyErrors.map((e) => [{ pool: e.pool, kind: e.kind }, e.count]),
   }),

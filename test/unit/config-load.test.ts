@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { configFromFlags, formatWarning, loadConfig, printConfig } from "../../src/config/index.js";
 import { deps, fileWith, lines, load } from "./config-support.js";
 
-const example = fileURLToPath(new URL("../../examples/longsplice.yaml", import.meta.url));
+const examples = fileURLToPath(new URL("../../examples", import.meta.url));
 
 describe("a configuration", () => {
   test("of three keys has a default for everything else", async () => {
@@ -286,8 +286,10 @@ describe("the printed configuration", () => {
     return (await loadConfig(file, deps)).config;
   };
 
-  test("of the example loads to the same configuration, from another folder", async () => {
-    const { config, warnings } = await loadConfig(example, deps);
+  const files = readdirSync(examples).filter((file) => file.endsWith(".yaml"));
+
+  test.each(files)("of examples/%s loads to the same configuration, from another folder", async (file) => {
+    const { config, warnings } = await loadConfig(join(examples, file), deps);
     expect(warnings).toEqual([]);
     expect(await reprinted(printConfig(config))).toEqual(config);
   });

@@ -42,7 +42,7 @@ async function hold(
   for (let wave = 0; wave < waves; wave++) {
     const expected = openFds(proxy.pid) + 2 * WAVE;
     clients.push(start(client, "churn_client", [target, "8080", `${WAVE}`, `${WAVE}`, "idle-with-cookie"]));
-    await eventually("the sockets", async () => openFds(proxy.pid) >= expected);
+    await eventually("the sockets", async () => openFds(proxy.pid) >= expected, 20_000);
     await delay(200);
   }
   return clients;

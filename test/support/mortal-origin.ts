@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { onTestFinished } from "vitest";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 
 const PROGRAM = `
 const [name, port] = process.argv.slice(1);
@@ -34,13 +34,33 @@ export class MortalOrigin {
     private readonly child: ChildProcess,
   ) {}
 
+  /** For the running test. */
   static async start(name: string, port: number): Promise<MortalOrigin> {
+    const origin = MortalOrigin.#spawn(name, port);
+    onTestFinished(() => void origin.child.kill("SIGKILL"));
+    return origin.#ready();
+  }
+
+  /** For all tests of the block. */
+  static use(name: string, port: number): void {
+    let origin: MortalOrigin | undefined;
+    beforeAll(async () => {
+      origin = MortalOrigin.#spawn(name, port);
+      await origin.#ready();
+    });
+    afterAll(() => origin?.kill());
+  }
+
+  static #spawn(name: string, port: number): MortalOrigin {
     const child = spawn(process.execPath, ["-e", PROGRAM, name, String(port)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    onTestFinished(() => void child.kill("SIGKILL"));
-    await once(child.stdout!, "data");
     return new MortalOrigin(`127.0.0.1:${port}`, child);
+  }
+
+  async #ready(): Promise<this> {
+    await once(this.child.stdout!, "data");
+    return this;
   }
 
   async kill(): Promise<void> {

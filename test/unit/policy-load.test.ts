@@ -164,22 +164,33 @@ class Cluster {
       const { slot } = this.candidates.at(0);
       (this.queues[slot] as number)++;
       (got[slot] as number)++;
+      this.tellActive(slot);
     }
     this.speeds.forEach((speed, i) => {
       const served = Math.min(speed, this.queues[i] as number);
       (busy[i] as number) += served / speed;
       (this.queues[i] as number) -= served;
       this.mean += this.queues[i] as number;
+      this.tellActive(i);
     });
+  }
+
+  /** What is in flight is known at once. */
+  private tellActive(server: number): void {
+    const active = Math.ceil(this.queues[server] as number);
+    this.candidates.set(this.names[server] as string, { active });
   }
 }
 
+const even = Array(8).fill(1.25);
+/** One server is slowed down by other work: in all they serve 9.2 of the 8 that come. */
+const extra = [0.45, ...Array(7).fill(1.25)];
+/** The same where the others have much to spare: a CPU that has too much to do says no more than one that has just enough. */
+const spacious = [0.7, ...Array(7).fill(2.5)];
+
 describe("with figures that are old when they are used", () => {
-  const even = Array(8).fill(1.25);
-  /** One server is slowed down by other work: in all they serve 9.2 of the 8 that come. */
-  const extra = [0.45, ...Array(7).fill(1.25)];
   const run = (name: string, speeds: readonly number[], metric = "cpu") =>
-    new Cluster(make(name, name === "round-robin" ? undefined : { metric }), speeds).run(60, 50);
+    new Cluster(make(name, { metric }), speeds).run(60, 50);
 
   it("least-load sends everybody to the same server, and the next time to another", () => {
     const { peaks } = run("least-load", even);
@@ -188,14 +199,36 @@ describe("with figures that are old when they are used", () => {
 
   it.each(["cpu", "queue"])("inverse-load does not, by %s, and has far shorter queues", (metric) => {
     const [inverse, least] = [run("inverse-load", even, metric), run("least-load", even, metric)];
-    expect(Math.max(...inverse.peaks)).toBeLessThan(0.4);
+    expect(Math.max(...inverse.peaks)).toBeLessThan(0.5);
     expect(inverse.mean).toBeLessThan(least.mean / 3);
   });
 
-  it("inverse-load spares a server that has other work, which round-robin does not", () => {
-    const [inverse, robin] = [run("inverse-load", extra, "queue"), run("round-robin", extra)];
-    expect(inverse.mean).toBeLessThan(robin.mean / 3);
-  });
+  it.each([
+    ["inverse-load", { metric: "queue" }, extra],
+    ["inverse-load", { metric: "cpu" }, spacious],
+    // What is in flight is never old.
+    ["least-load", undefined, extra],
+  ])(
+    "%s with %j spares a server that has other work, which round-robin does not",
+    (name, options, speeds) => {
+      const run = (policy: Policy) => new Cluster(policy, speeds).run(60, 50);
+      expect(run(make(name, options)).mean).toBeLessThan(run(make("round-robin")).mean / 3);
+    },
+  );
+});
+
+describe("with figures that are fresh when they are used", () => {
+  it.each([
+    ["least-load", undefined, extra],
+    ["least-load", { metric: "cpu" }, extra],
+    ["inverse-load", { metric: "cpu" }, spacious],
+  ])(
+    "%s with %j spares a server that has other work, which round-robin does not",
+    (name, options, speeds) => {
+      const run = (policy: Policy) => new Cluster(policy, speeds).run(3000, 1);
+      expect(run(make(name, options)).mean).toBeLessThan(run(make("round-robin")).mean / 3);
+    },
+  );
 });
 
 describe("max-load", () => {

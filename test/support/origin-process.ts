@@ -7,27 +7,34 @@ import { within } from "./wait.js";
 /** An origin that can be killed; see `origin-program.ts` for what it answers. */
 export class OriginProcess {
   readonly name: string;
+  readonly host: string;
   readonly #child: ChildProcess;
   #port = 0;
 
-  private constructor(name: string) {
+  private constructor(name: string, host: string, port: number) {
     this.name = name;
-    this.#child = fork(fileURLToPath(new URL("./origin-program.ts", import.meta.url)), [name], {
+    this.host = host;
+    const program = fileURLToPath(new URL("./origin-program.ts", import.meta.url));
+    this.#child = fork(program, [name, host, String(port)], {
       execArgv: ["--import", "tsx"],
       cwd: fileURLToPath(new URL("../..", import.meta.url)),
     });
   }
 
-  /** Started for the running test, ended with it. */
-  static async start(name: string): Promise<OriginProcess> {
-    const origin = new OriginProcess(name);
+  /** Started for the running test, ended with it. All of 127.0.0.0/8 is this host; port 0 is a free one. */
+  static async start(name: string, host = "127.0.0.1", port = 0): Promise<OriginProcess> {
+    const origin = new OriginProcess(name, host, port);
     onTestFinished(() => origin.kill());
     origin.#port = (await origin.#report("listening", 15_000)).port;
     return origin;
   }
 
   get address(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `${this.host}:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /** kill -9. */

@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pattern } from "./build.js";
 import { CONTENT_BYTES, type OriginCommand, type OriginReport } from "./origin-protocol.js";
 
-const name = process.argv[2]!;
+const [name, host, port] = process.argv.slice(2) as [string, string, string];
 const content = pattern(CONTENT_BYTES);
 const seen: number[] = [];
 
@@ -50,6 +50,6 @@ process.on("message", (command: OriginCommand) => {
 });
 // Never outlive the test that started it.
 process.on("disconnect", () => process.exit(0));
-server.listen({ port: 0, host: "127.0.0.1", backlog: 1024 }, () =>
+server.listen({ port: Number(port), host, backlog: 1024 }, () =>
   report({ kind: "listening", port: (server.address() as net.AddressInfo).port }),
 );

@@ -16,6 +16,8 @@ const content = pattern(CONTENT_BYTES);
 
 export class SteadyLoad {
   readonly outcomes: Outcome[] = [];
+  /** Connections that were made: more than clients if some had to connect again. */
+  connections = 0;
   readonly #port: number;
   readonly #clients: Promise<void>[];
   #stopped = false;
@@ -41,7 +43,7 @@ export class SteadyLoad {
     while (!this.#stopped) {
       const number = this.#next++;
       try {
-        wire ??= await Wire.connect(this.#port);
+        wire ??= await this.#connect();
       } catch (error) {
         this.outcomes.push({ number, origin: undefined, failure: "refused", detail: String(error) });
         return;
@@ -52,6 +54,11 @@ export class SteadyLoad {
       }
     }
     wire?.destroy();
+  }
+
+  #connect(): Promise<Wire> {
+    this.connections++;
+    return Wire.connect(this.#port);
   }
 
   /** Every fourth client asks for much, the others for little after a pause; true when the connection goes on. */

@@ -42,6 +42,15 @@ describe("the simulation of LARD", () => {
     expect(Math.abs(ratio - 1)).toBeLessThan(0.1);
   });
 
+  it("has replicas of a hot target serve more than one that moves about, if the nodes are fast and it is all in their caches", () => {
+    const hot = makeWorkload({ ...small, files: 400, totalBytes: 15 * MB, hotShare: 0.1 });
+    const run = (strategy: StrategyName) => simulate(setup(16, strategy, { cpuSpeed: 4 }), hot);
+    const [moving, replicated] = [run("lard"), run("lard-replicated")];
+    expect(replicated.requestsPerSecond / moving.requestsPerSecond).toBeGreaterThan(1.1);
+    // Each time that a target moves it is read again.
+    expect(replicated.missRatio).toBeLessThan(moving.missRatio / 5);
+  });
+
   it("comes out the same each time", () => {
     const once = simulate(setup(4, "lard-replicated"), workload);
     expect(simulate(setup(4, "lard-replicated"), workload)).toEqual(once);

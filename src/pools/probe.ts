@@ -69,7 +69,7 @@ export const probe: Probe = async (address, check, signal) => {
 /** Redirects are not followed: they are a status like others. */
 async function ask(address: Address, check: BackendCheck, signal: AbortSignal): Promise<ProbeResult> {
   const origin = `http://${address.kind === "tcp" ? formatAddress(address) : "localhost"}`;
-  const client = new Client(origin, { connect: connectorFor(address, check) });
+  const client = new Client(origin, { connect: connectorFor(address, check, signal) });
   const host = check.host === undefined ? {} : { host: check.host };
   try {
     const { statusCode, body } = await client.request({
@@ -119,8 +119,10 @@ async function connectOnly(address: Address, check: BackendCheck, signal: AbortS
 }
 
 /** Sends the PROXY header ahead of everything. */
-function connectorFor(address: Address, check: BackendCheck): buildConnector.connector {
-  const plain = buildConnector(address.kind === "unix" ? { socketPath: address.path } : {});
+function connectorFor(address: Address, check: BackendCheck, signal: AbortSignal): buildConnector.connector {
+  const where = address.kind === "unix" ? { socketPath: address.path } : {};
+  // A request that still waits for its connection is not told of the signal, and the client has a timeout of its own.
+  const plain = buildConnector({ ...where, signal, timeout: 0 });
   const header = PROXY_HEADERS[check.proxyProtocol];
   if (header === "") return plain;
   return (options, callback) =>

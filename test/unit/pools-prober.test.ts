@@ -1,9 +1,15 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server as TcpServer,
+} from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Address } from "../../src/pools/address.js";
 import { type BackendCheck, type Probe, type ProbeResult, probe } from "../../src/pools/probe.js";
@@ -42,6 +48,23 @@ const answer =
   (_request, response) => {
     response.writeHead(status, headers).end("body");
   };
+/** Where connections are neither made nor refused: nobody accepts, and the queue of those that wait for it is full. */
+async function silentAddress(): Promise<Address> {
+  const code = `
+    const server = require("node:net").createServer().listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
+      require("node:worker_threads").parentPort.postMessage(server.address().port);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+    });`;
+  const worker = new Worker(code, { eval: true });
+  cleanups.push(() => worker.terminate());
+  const [port] = (await once(worker, "message")) as [number];
+  for (let i = 0; i < 4; i++) {
+    const waiting = connect(port, "127.0.0.1").on("error", () => {});
+    cleanups.push(() => waiting.destroy());
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  return { kind: "tcp", host: "127.0.0.1", port };
+}
 const ask = (address: Address, change: Partial<BackendCheck> = {}) =>
   probe(address, { ...check, ...change }, AbortSignal.timeout(check.timeout));
 
@@ -164,6 +187,22 @@ describe("a check over HTTP", () => {
     const address = await listen(createServer(() => {}));
     expect(await ask(address)).toEqual({ passed: false, detail: "no answer within 200 ms" });
   });
+
+  it.each(["none", "v1"] as const)(
+    "fails if there is no connection in time, and leaves none (PROXY %s)",
+    async (proxyProtocol) => {
+      const address = await silentAddress();
+      const sockets = () => process.getActiveResourcesInfo().filter((each) => each.startsWith("TCP")).length;
+      const before = sockets();
+      const started = performance.now();
+      expect(await ask(address, { proxyProtocol })).toEqual({
+        passed: false,
+        detail: "no answer within 200 ms",
+      });
+      expect(performance.now() - started).toBeLessThan(1000);
+      await vi.waitFor(() => expect(sockets()).toBeLessThanOrEqual(before));
+    },
+  );
 
   it("passes on the status alone, and gives up on a body without end", async () => {
     const endless: RequestListener = (_request, response) => {

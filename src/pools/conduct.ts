@@ -28,6 +28,8 @@ export class Conduct {
   ) {
     this.successes = table.read(slot, "successes");
     this.failures = table.read(slot, "failures");
+    // The row may be that of the same address before it went and came back.
+    this.forgetRuns();
   }
 
   /** How often it was ejected, by reason. */

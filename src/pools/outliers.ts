@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Conduct, EjectionReason, Sample } from "./conduct.js";
 
 /**
@@ -66,13 +67,19 @@ export function outliersOf(
 export class OutlierWatch {
   private nextComparison: number;
 
-  /** Times are milliseconds of a clock that only goes forward. */
+  /**
+   * Times are milliseconds of a clock that only goes forward.
+   * @param before who watched the pool until now: under the same rules its interval goes on, or backends that come and go more often
+   *   than that would put off every comparison
+   */
   constructor(
     private readonly rules: OutlierRules,
     private readonly backends: readonly Watched[],
     now: number,
+    before?: OutlierWatch,
   ) {
-    this.nextComparison = now + rules.interval;
+    const goesOn = before !== undefined && isDeepStrictEqual(before.rules, rules);
+    this.nextComparison = goesOn ? before.nextComparison : now + rules.interval;
   }
 
   /** To be called several times a second. */

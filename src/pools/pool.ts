@@ -17,15 +17,19 @@ export class Pool {
   /** Whether a backend may have, or ever had, a part of its weight. */
   private fine: boolean;
 
-  /** @param backends by address, in the order of the configuration, and configured */
+  /**
+   * @param backends by address, in the order of the configuration, and configured
+   * @param before the pool under the configuration before
+   */
   constructor(
     { outliers, slowStart }: PoolSpec,
     readonly backends: ReadonlyMap<string, PooledBackend>,
+    before?: Pool,
   ) {
     if (outliers !== null) {
-      this.watch = new OutlierWatch(outliers, [...backends.values()], performance.now());
+      this.watch = new OutlierWatch(outliers, [...backends.values()], performance.now(), before?.watch);
     }
-    this.fine = slowStart > 0;
+    this.fine = slowStart > 0 || before?.fine === true;
     this.weigh();
   }
 

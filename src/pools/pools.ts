@@ -28,7 +28,7 @@ export interface PoolsOptions extends ProberDeps {
  */
 export class Pools implements LoadSink {
   private pools = new Map<string, Pool>();
-  /** What the last `apply` dropped, by table key. It stays as it was for workers that have not switched, and comes back whole. */
+  /** What the last `apply` dropped, by table key. It stays as it was for workers that have not switched, and for a change that is taken back. */
   private dropped = new Map<string, PooledBackend>();
   /** While a pool has something to do. */
   private ticker: NodeJS.Timeout | undefined;
@@ -46,14 +46,19 @@ export class Pools implements LoadSink {
    * Takes over a configuration. A backend that was there before keeps its slot, its figures, its health and
    * an order to drain. The slots of those that are gone stay reserved until the next `apply`: workers that
    * have not switched yet may still use them, and must not meet another backend there.
+   * @param restore this takes the last `apply` back: what that one dropped is as if it had never been gone. Otherwise a backend that
+   *   comes back is a new one.
    *
    * Throws LS_POOL_CAPACITY if the backends do not fit; then nothing has changed.
    */
-  apply(specs: Iterable<PoolSpec>): void {
+  apply(specs: Iterable<PoolSpec>, { restore = false } = {}): void {
     const wanted = [...specs];
     const slots = this.reserve(wanted);
     const next = new Map<string, Pool>();
-    for (const pool of wanted) next.set(pool.name, new Pool(pool, this.gather(pool, slots)));
+    const back = restore ? this.dropped : new Map<string, PooledBackend>();
+    for (const pool of wanted) {
+      next.set(pool.name, new Pool(pool, this.gather(pool, slots, back), this.pools.get(pool.name)));
+    }
     this.retire(slots);
     this.pools = next;
     this.keepTime();
@@ -100,15 +105,19 @@ export class Pools implements LoadSink {
     this.apply([]);
   }
 
-  /** The backends of a pool by address, those that are there already and new ones, as it wants them. */
-  private gather(pool: PoolSpec, slots: ReadonlyMap<string, number>): Map<string, PooledBackend> {
+  /** The backends of a pool by address, those that are there already or come back and new ones, as it wants them. */
+  private gather(
+    pool: PoolSpec,
+    slots: ReadonlyMap<string, number>,
+    back: ReadonlyMap<string, PooledBackend>,
+  ): Map<string, PooledBackend> {
     const backends = new Map<string, PooledBackend>();
     // At the start of a pool all are new, and a slow start of all is none.
     const grows = (this.pools.get(pool.name)?.backends.size ?? 0) > 0;
     for (const spec of pool.backends) {
       const address = formatAddress(spec.address);
       const key = keyOf(pool.name, address);
-      const known = backends.get(address) ?? this.find(pool.name, address) ?? this.dropped.get(key);
+      const known = backends.get(address) ?? this.find(pool.name, address) ?? back.get(key);
       const backend = known ?? this.make(pool.name, spec, slots.get(key) as number);
       backend.configure(spec, pool);
       if (known === undefined && grows) backend.startSlowly();

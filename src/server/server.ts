@@ -140,6 +140,7 @@ export class Server {
     this.listeners = await ListenerSet.open(config);
     this.addresses = this.listeners.addresses;
     await this.workers.start(plan, config.workers);
+    this.memory.commit();
     // The start keeps this thread busy, and every backend would seem to be silent.
     this.monitor.apply(complete.pools.values());
     if (config.admin !== null) {
@@ -230,11 +231,12 @@ export class Server {
     try {
       await this.workers.apply(this.planFor(next));
     } catch (error) {
-      // Workers that followed go back; their policies start anew, the backends are as they were.
-      this.pools.apply(before.complete.pools.values());
+      // Workers that followed go back; their policies start anew, what they share and the backends are as they were.
+      this.pools.apply(before.complete.pools.values(), { restore: true });
       await this.workers.apply(this.planFor(before));
       throw error;
     }
+    this.memory.commit();
     this.serving = next;
     // Only now: workers report by the old configuration until they have the new one.
     this.monitor.apply(next.complete.pools.values());

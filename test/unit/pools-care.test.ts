@@ -87,7 +87,7 @@ describe("a slow start", () => {
     pools.drain("a", "10.0.0.1:3");
     expect(percents()).toEqual([60, 100, 100]);
     pools.apply([pool("a", [1, 2, 3], { health: CHECK })]);
-    expect(weights()).toEqual([1, 1, 1]);
+    expect(percents()).toEqual([100, 100, 100]);
   });
 
   it("multiplies with what is advised of a weight", async () => {
@@ -111,6 +111,8 @@ describe("a slow start", () => {
     expect(weights()).toEqual([50, 100]);
     pools.advise("a", "10.0.0.1:1", { reason: "" });
     expect(weights()).toEqual([100, 100]);
+    pools.apply([pool("a", [1, 2, 3])]);
+    expect(weights()).toEqual([100, 100, 100]);
   });
 });
 
@@ -241,6 +243,25 @@ describe("conduct", () => {
     pools.apply([pool("a", [1, 2])]);
     expect(health()["10.0.0.1:2"]).toBe("unknown");
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("is compared also where backends come and go more often than that", async () => {
+    const rules = { ...OUTLIERS, latencyFactor: 1, minBackends: 3, minRequests: 1, ejection: 60_000 };
+    const of = (ports: number[], change = {}) => pool("a", ports, { outliers: { ...rules, ...change } });
+    const serve = () => {
+      for (const slot of [0, 1, 2]) {
+        table.write(slot, "successes", table.read(slot, "successes") + 5);
+        table.write(slot, "ewmaMicros", slot === 2 ? 90_000 : 1000);
+      }
+    };
+    start(of([1, 2, 3]));
+    for (let i = 0; i < 3; i++) {
+      await vi.advanceTimersByTimeAsync(3000);
+      pools.apply([of([1, 2, 3, 4 + i])]);
+    }
+    serve();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(health()["10.0.0.1:3"]).toBe("unhealthy");
   });
 
   it("of a draining backend does not matter", async () => {

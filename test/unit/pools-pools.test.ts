@@ -179,14 +179,32 @@ describe("a reload", () => {
     expect(slots()["10.0.0.1:4"]).toBe(0);
   });
 
-  it("takes a backend that comes back in the next reload as it was: a refused reload changes nothing", () => {
+  it("that is taken back changes nothing", () => {
     start(pool("a", [1, 2]));
     pools.drain("a", "10.0.0.1:1");
     pools.apply([pool("a", [2])]);
-    pools.apply([pool("a", [1, 2])]);
+    pools.apply([pool("a", [1, 2])], { restore: true });
     expect(slots()).toEqual({ "10.0.0.1:1": 0, "10.0.0.1:2": 1 });
     expect(health()["10.0.0.1:1"]).toBe("draining");
     expect(table.read(0, "eligible")).toBe(0);
+  });
+
+  it("takes a backend that comes back for a new one, in its row", async () => {
+    const both = pool("a", [1, 2], { health: CHECK, slowStart: 10_000 });
+    start(both);
+    down.add("10.0.0.1:1");
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(health()["10.0.0.1:1"]).toBe("unhealthy");
+    table.write(0, "active", 3);
+    table.write(0, "longestRun", 9);
+    pools.apply([pool("a", [2], { health: CHECK, slowStart: 10_000 })]);
+    down.clear();
+    pools.apply([both]);
+    const back = { slot: 0, health: "unknown", eligible: true, weightPercent: 10, active: 3 };
+    expect(pools.backends()[0]).toMatchObject(back);
+    expect([table.read(0, "eligible"), table.read(0, "longestRun")]).toEqual([1, 0]);
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(health()["10.0.0.1:1"]).toBe("healthy");
   });
 
   it("that does not fit changes nothing", () => {

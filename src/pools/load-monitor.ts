@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { type BackendAddress, formatAddress } from "./address.js";
-import { adviceOf } from "./agent-check.js";
+import { adviceOf, type BackendOrders } from "./agent-check.js";
 import type { Advice } from "./backend.js";
 import { AgentCheckQuestion, AgentQuestion, type Question } from "./load-questions.js";
 import type { LoadReports } from "./load-report.js";
@@ -53,6 +54,7 @@ const JITTER = 0.1;
  * thread; its timers do not keep the process alive.
  */
 export class LoadMonitor {
+  /** By backend and who tells of its load. */
   private watches = new Map<string, Watch>();
 
   constructor(
@@ -61,23 +63,34 @@ export class LoadMonitor {
     private readonly onEvent: (event: LoadEvent) => void,
   ) {}
 
-  /** Takes over a configuration, whose backends have their rows already. Who is watched alike goes on undisturbed. */
+  /**
+   * Takes over a configuration, whose backends have their rows already. Who is watched alike goes on undisturbed, and what was
+   * reported holds on where only times or limits are others.
+   */
   apply(pools: Iterable<MonitoredPool>): void {
     const next = new Map<string, Watch>();
     for (const { name, load, maxConnections, backends } of pools) {
-      for (const { address } of load === null ? [] : backends) {
+      if (load === null) continue;
+      for (const { address } of backends) {
         const text = formatAddress(address);
         const slot = this.sink.slotOf(name, text);
-        const limited = maxConnections > 0;
-        const key = JSON.stringify([name, text, slot, load, limited]);
+        const key = JSON.stringify([name, text, slot, load.source, load.port]);
         if (slot === undefined || next.has(key)) continue;
+        const rules = { load, limited: maxConnections > 0 };
         const known = this.watches.get(key);
-        next.set(key, known ?? this.watch(name, address, slot, limited, load as LoadSource));
+        next.set(key, known?.goesBy(rules) ? known : this.watch(name, address, slot, rules, known));
       }
     }
     // First forgets the old ones, because a new one may watch the same row.
-    for (const [key, watch] of this.watches) if (!next.has(key)) watch.close();
-    for (const [key, watch] of next) if (!this.watches.has(key)) watch.start();
+    for (const [key, watch] of this.watches) {
+      const successor = next.get(key);
+      if (successor !== watch) watch.stop();
+      if (successor === undefined) watch.forget();
+    }
+    for (const [key, watch] of next) {
+      const before = this.watches.get(key);
+      if (before !== watch) watch.start(before);
+    }
     this.watches = next;
   }
 
@@ -90,20 +103,21 @@ export class LoadMonitor {
     pool: string,
     address: BackendAddress,
     slot: number,
-    limited: boolean,
-    load: LoadSource,
+    rules: WatchRules,
+    before: Watch | undefined,
   ): Watch {
     const text = formatAddress(address);
     const { reports, sink } = this;
+    const { source } = rules.load;
     const advise = (advice: Advice) => sink.advise(pool, text, advice);
-    return new Watch(load, this.questionOf(address, slot, limited, load, advise), {
+    return new Watch(rules, this.questionOf(address, slot, rules, advise, before?.question), {
       count: () => reports.count(slot),
       forget: () => {
         reports.clear(slot);
-        if (load.source === "agent-check") advise({ reason: "agent: silent" });
+        if (source === "agent-check") advise({ reason: "agent: silent" });
       },
       tell: (silent, reason) => {
-        const event = { pool, address: text, source: load.source, silent };
+        const event = { pool, address: text, source, silent };
         this.onEvent(reason === undefined ? event : { ...event, reason });
       },
     });
@@ -112,20 +126,32 @@ export class LoadMonitor {
   private questionOf(
     address: BackendAddress,
     slot: number,
-    limited: boolean,
-    { source, port, timeout }: LoadSource,
+    { load: { source, port, timeout }, limited }: WatchRules,
     advise: (advice: Advice) => void,
+    before: Question | null | undefined,
   ): Question | null {
     // A Unix socket is on this machine, and so is the agent.
     const host = address.kind === "tcp" ? address.host : "127.0.0.1";
     const { reports } = this;
     if (source === "agent") return new AgentQuestion(host, port, timeout, slot, reports);
     if (source === "header") return null;
-    return new AgentCheckQuestion(host, port, (orders) => {
+    const obey = (orders: BackendOrders) => advise(adviceOf(orders, limited));
+    const heed = (orders: BackendOrders) => {
       reports.heard(slot);
-      advise(adviceOf(orders, limited));
-    });
+      obey(orders);
+    };
+    if (!(before instanceof AgentCheckQuestion)) return new AgentCheckQuestion(host, port, heed);
+    // What the orders mean may be something else now.
+    obey(before.orders);
+    return new AgentCheckQuestion(host, port, heed, before.orders);
   }
+}
+
+/** By what a backend is watched. */
+interface WatchRules {
+  readonly load: LoadSource;
+  /** The pool limits the exchanges of a backend. */
+  readonly limited: boolean;
 }
 
 /** What a watch does with what it sees. */
@@ -148,28 +174,39 @@ class Watch {
   private current: AbortController | undefined;
   private closed = false;
 
+  private readonly load: LoadSource;
+
   constructor(
-    private readonly load: LoadSource,
-    private readonly question: Question | null,
+    private readonly rules: WatchRules,
+    readonly question: Question | null,
     private readonly backend: WatchedBackend,
   ) {
+    this.load = rules.load;
     this.seen = backend.count();
   }
 
-  start(): void {
-    // Nothing holds that was said before somebody watched.
-    this.backend.forget();
+  goesBy(rules: WatchRules): boolean {
+    return isDeepStrictEqual(rules, this.rules);
+  }
+
+  /** @param before who watched the same until now: what was said to it holds */
+  start(before?: Watch): void {
+    if (before === undefined) this.backend.forget();
+    else ({ seen: this.seen, heardAt: this.heardAt, silent: this.silent, reason: this.reason } = before);
     this.looking = setInterval(() => this.look(), this.load.expires / LOOKS).unref();
     if (this.question !== null) this.askIn(this.question, this.load.interval * JITTER * Math.random());
   }
 
-  /** Stops, and forgets what was reported. */
-  close(): void {
+  stop(): void {
     this.closed = true;
     clearInterval(this.looking);
     clearTimeout(this.asking);
     this.current?.abort();
     this.question?.close();
+  }
+
+  /** Forgets what was reported. */
+  forget(): void {
     this.backend.forget();
   }
 

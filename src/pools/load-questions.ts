@@ -49,13 +49,15 @@ export class AgentQuestion implements Question {
 
 /** Asks an agent that speaks HAProxy's protocol. */
 export class AgentCheckQuestion implements Question {
-  private orders = NO_ORDERS;
-
-  /** @param obey told of the orders in effect after each answer */
+  /**
+   * @param obey told of the orders in effect after each answer
+   * @param orders those in effect until the first one
+   */
   constructor(
     private readonly host: string,
     private readonly port: number,
     private readonly obey: (orders: BackendOrders) => void,
+    public orders = NO_ORDERS,
   ) {}
 
   async ask(signal: AbortSignal): Promise<void> {

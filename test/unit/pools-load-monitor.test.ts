@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   type Advice,
   type LoadEvent,
@@ -80,10 +82,25 @@ describe("what a backend reported", () => {
     for (const slot of [0, 1, 2]) reports.write(slot, { cpu: 0.5 });
     apply(pool([1, 2]));
     expect([0, 1, 2].map((slot) => reports.read(slot))).toEqual([{ cpu: 0.5 }, { cpu: 0.5 }, {}]);
-    apply(pool([1, 2], { load: { ...HEADER, expires: 2000 } }));
+    apply(pool([1, 2], { load: { ...HEADER, source: "agent" } }));
     expect(reports.read(0)).toEqual({});
     reports.write(0, { cpu: 0.5 });
     apply(pool([1, 2], { load: null }));
+    expect(reports.read(0)).toEqual({});
+  });
+});
+
+describe("a reload that changes only how long reports hold", () => {
+  it("keeps them, and counts their age from when they came", () => {
+    apply(pool([1]));
+    vi.advanceTimersByTime(900);
+    reports.write(0, { cpu: 0.5 });
+    vi.advanceTimersByTime(100);
+    apply(pool([1], { load: { ...HEADER, expires: 2000 } }));
+    expect(reports.read(0)).toEqual({ cpu: 0.5 });
+    vi.advanceTimersByTime(1500);
+    expect([reports.read(0), events]).toEqual([{ cpu: 0.5 }, []]);
+    vi.advanceTimersByTime(500);
     expect(reports.read(0)).toEqual({});
   });
 });
@@ -124,5 +141,26 @@ describe("an agent of HAProxy's protocol", () => {
     expect(advised).toEqual([silence]);
     monitor.apply([pool([1], { load: { ...CHECK, port: 2 } })]);
     expect(advised).toEqual([silence, silence, silence]);
+  });
+
+  it("is obeyed over a reload that changes how it is asked, as the limits now are", async () => {
+    vi.useRealTimers();
+    const agent = createServer((socket) => socket.end("drain 50% maxconn:3\n")).listen(0, "127.0.0.1");
+    onTestFinished(() => void agent.close());
+    await once(agent, "listening");
+    const { port } = agent.address() as AddressInfo;
+    const load = { ...CHECK, port, timeout: 1000 };
+    const backends = [
+      { address: { kind: "tcp", host: "127.0.0.1", port: 1 }, weight: 1, labels: {} },
+    ] as const;
+    watch(pool([], { load, backends }));
+    await vi.waitFor(() => expect(advised.at(-1)?.[1]).toMatchObject({ weight: 0.5, state: "drain" }));
+    advised.splice(0);
+    const change = { load: { ...load, interval: 60_000 }, maxConnections: 9 };
+    monitor.apply([pool([], { ...change, backends })]);
+    const orders = { weight: 0.5, state: "drain", maxConnections: 3, reason: "agent: drain" };
+    expect(advised).toEqual([["127.0.0.1:1", orders]]);
+    monitor.close();
+    vi.useFakeTimers();
   });
 });

@@ -38,7 +38,9 @@ describe("an address", () => {
     ["-a:80", "neither an IP address nor a name"],
     ["a..b:80", "neither an IP address nor a name"],
     ["unix:", "the path is missing"],
-    ["unix:/a\0b", "no NUL"],
+    ["unix:/a\0b", "control characters"],
+    ["unix:/a\r\nb: c", "control characters"],
+    ["unix:/a\x7f", "control characters"],
   ])("%j is none: %s", (text, why) => {
     expect(() => parseAddress(text)).toThrow(why);
   });

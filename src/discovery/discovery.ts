@@ -23,26 +23,37 @@ export interface DiscoveryOptions {
 /** A start does not wait longer for sources that do not answer. */
 const FIRST_MS = 5000;
 
+/** A source that is watched, and who is asked for its names. */
+interface Watched {
+  readonly name: string;
+  readonly watcher: Watcher;
+  readonly lookup: Lookup;
+}
+
 /** The sources of backends of a configuration. A source that several pools name, or the next configuration too, is one. */
 export class Discovery {
-  private readonly watchers = new Map<string, { name: string; watcher: Watcher }>();
+  private readonly watched = new Map<string, Watched>();
+  /** Ends the waiting for first answers. */
+  private stopWaiting: () => void = () => {};
+  private closed = false;
 
   constructor(private readonly options: DiscoveryOptions) {}
 
   /** Begins to watch the sources of a configuration that are not watched yet, and waits a while for what they say first. */
   async prepare(config: Config): Promise<void> {
-    const lookup = (this.options.lookup ?? createLookup)(config.resolver);
+    if (this.closed) return;
     const fresh: Watcher[] = [];
     for (const source of sourcesOf(config)) {
       const key = keyOf(source, config);
-      if (this.watchers.has(key)) continue;
-      const watcher = this.watch(source, lookup);
-      fresh.push(watcher);
-      this.watchers.set(key, { name: nameOf(source), watcher });
+      if (this.watched.has(key)) continue;
+      const watched = this.watch(source, config.resolver);
+      fresh.push(watched.watcher);
+      this.watched.set(key, watched);
     }
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => {
+    const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, FIRST_MS);
+      this.stopWaiting = resolve;
     });
     await Promise.race([Promise.all(fresh.map(({ first }) => first)), late]);
     clearTimeout(timer);
@@ -51,11 +62,7 @@ export class Discovery {
   /** Forgets all sources but those of this configuration. */
   retain(config: Config): void {
     const wanted = new Set(sourcesOf(config).map((source) => keyOf(source, config)));
-    for (const [key, { watcher }] of this.watchers) {
-      if (wanted.has(key)) continue;
-      watcher.close();
-      this.watchers.delete(key);
-    }
+    for (const key of this.watched.keys()) if (!wanted.has(key)) this.forget(key);
   }
 
   /** The configuration with the backends that its sources name now. Of two with one address the first counts. */
@@ -63,7 +70,7 @@ export class Discovery {
     const pools = [...config.pools].map(([name, pool]): [string, PoolConfig] => {
       if (pool.discover.length === 0) return [name, pool];
       const found = pool.discover.flatMap(
-        (source) => this.watchers.get(keyOf(source, config))?.watcher.backends ?? [],
+        (source) => this.watched.get(keyOf(source, config))?.watcher.backends ?? [],
       );
       return [name, { ...pool, backends: withoutDoubles([...pool.backends, ...found]) }];
     });
@@ -72,24 +79,34 @@ export class Discovery {
 
   /** What was looked up since the start, of the sources that are watched. */
   counts(): DiscoveryCount[] {
-    return [...this.watchers.values()].flatMap(({ name, watcher }) =>
+    return [...this.watched.values()].flatMap(({ name, watcher }) =>
       Object.entries(watcher.counts).map(([result, count]) => ({ source: name, result, count })),
     );
   }
 
-  /** Asks no more. */
+  /** Asks no more, and lets nobody wait for answers. */
   close(): void {
-    for (const { watcher } of this.watchers.values()) watcher.close();
-    this.watchers.clear();
+    this.closed = true;
+    this.stopWaiting();
+    for (const key of this.watched.keys()) this.forget(key);
   }
 
-  private watch(source: DiscoverConfig, lookup: Lookup): Watcher {
+  private forget(key: string): void {
+    const watched = this.watched.get(key);
+    this.watched.delete(key);
+    watched?.watcher.close();
+    watched?.lookup.close();
+  }
+
+  private watch(source: DiscoverConfig, servers: readonly string[]): Watched {
     const { logger, onChange, random = Math.random } = this.options;
     const { interval } = source;
     const name = nameOf(source);
     // The same source with another interval or label: what is known of it counts until it answers.
-    const known = [...this.watchers.values()].find((each) => each.name === name)?.watcher.backends ?? [];
-    return new Watcher(readerOf(source, lookup), { name, interval, logger, onChange, random }, known);
+    const known = [...this.watched.values()].find((each) => each.name === name)?.watcher.backends ?? [];
+    const lookup = (this.options.lookup ?? createLookup)(servers);
+    const options = { name, interval, logger, onChange, random };
+    return { name, watcher: new Watcher(readerOf(source, lookup), options, known), lookup };
   }
 }
 

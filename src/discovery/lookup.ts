@@ -19,6 +19,8 @@ export interface ServiceRecord {
 export interface Lookup {
   addresses(name: string): Promise<Addresses>;
   services(name: string): Promise<readonly ServiceRecord[]>;
+  /** Breaks off what is under way, and begins nothing any more. */
+  close(): void;
 }
 
 /** Two attempts at each server; then the next look-up is due anyway. */
@@ -26,6 +28,11 @@ const LIMITS = { timeout: 2000, tries: 2 };
 
 /** What servers say where a name has no record of a kind. */
 const ABSENT = new Set(["ENODATA", "ENOTFOUND"]);
+/**
+ * When the system may know more than its servers do: the last is a machine that has none. A server that does not answer is no
+ * reason: the system would wait for the same one, longer, and nothing could break that off.
+ */
+const ASK_SYSTEM = new Set([...ABSENT, "ECONNREFUSED"]);
 
 /**
  * Asks DNS servers (`address:port`); without any those of the system, and then what else the system knows names by, such as
@@ -34,24 +41,36 @@ const ABSENT = new Set(["ENODATA", "ENOTFOUND"]);
 export function createLookup(servers: readonly string[]): Lookup {
   const resolver = new Resolver(LIMITS);
   if (servers.length > 0) resolver.setServers(servers);
+  const closing = new AbortController();
+  const { signal } = closing;
   return {
     async addresses(name) {
       try {
-        return await ask(resolver, name);
+        return await ask(resolver, name, signal);
       } catch (error) {
-        if (servers.length > 0) throw error;
+        const { code = "" } = error as NodeJS.ErrnoException;
+        if (servers.length > 0 || !ASK_SYSTEM.has(code) || signal.aborted) throw error;
         return await askSystem(name).catch(() => Promise.reject(error));
       }
     },
-    services: (name) => resolver.resolveSrv(name),
+    async services(name) {
+      signal.throwIfAborted();
+      return await resolver.resolveSrv(name);
+    },
+    close() {
+      closing.abort();
+      resolver.cancel();
+    },
   };
 }
 
-async function ask(resolver: Resolver, name: string): Promise<Addresses> {
+async function ask(resolver: Resolver, name: string, signal: AbortSignal): Promise<Addresses> {
+  signal.throwIfAborted();
   const v4 = await resolver.resolve4(name, { ttl: true }).catch((error: NodeJS.ErrnoException) => {
     if (ABSENT.has(error.code ?? "")) return [];
     throw error;
   });
+  signal.throwIfAborted();
   const records = v4.length > 0 ? v4 : await resolver.resolve6(name, { ttl: true });
   return {
     hosts: records.map(({ address }) => address),

@@ -1,13 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { type BackendConfig, type DiscoverConfig, formatAddress, parseMembers } from "../config/index.js";
 import { LongspliceError } from "../errors/index.js";
-import type { Addresses, Lookup } from "./lookup.js";
+import type { Addresses, Lookup, ServiceRecord } from "./lookup.js";
 
 /** What a source says now. */
 export interface Reading {
   readonly backends: readonly BackendConfig[];
   /** How long that holds, in seconds; undefined where nobody says. */
   readonly ttl: number | undefined;
+  /** Targets that are left out because nobody knows their addresses, and why. */
+  readonly missing?: readonly string[];
 }
 
 /** Asks a source. Rejects with LS_DISCOVERY_* when there is no answer to go by. */
@@ -46,16 +48,14 @@ function dnsReader(dns: string, { weight, labels }: DiscoverConfig, lookup: Look
  */
 function srvReader(srv: string, { labels }: DiscoverConfig, lookup: Lookup): Read {
   /** The last answers for the targets: one that cannot be looked up for a moment is not gone. */
-  let known = new Map<string, Addresses>();
+  let known: ReadonlyMap<string, Addresses> = new Map();
   return async () => {
-    const records = await lookup.services(srv).catch((cause) => fail(srv, cause));
-    const answers = new Map<string, Addresses>();
-    for (const { name } of records) {
-      if (answers.has(name)) continue;
-      answers.set(name, await lookup.addresses(name).catch((cause) => known.get(name) ?? fail(name, cause)));
-    }
+    const records = servicesOf(srv, await lookup.services(srv).catch((cause) => fail(srv, cause)));
+    const names = new Set(records.map(({ name }) => name));
+    const { answers, failures } = await addressesOf(names, known, lookup);
+    if (answers.size === 0) throw failures[0];
     known = answers;
-    const tiers = [...new Set(records.map(({ priority }) => priority))].sort((a, b) => a - b);
+    const tiers = [...new Set(records.map(({ priority }) => priority))];
     const backends = records.flatMap(({ name, port, priority, weight }) => {
       const tier = tiers.indexOf(priority);
       const marked = { ...labels, priority: String(tier) };
@@ -64,17 +64,50 @@ function srvReader(srv: string, { labels }: DiscoverConfig, lookup: Lookup): Rea
         backendAt(host, port, tier === 0 ? Math.max(LEAST_WEIGHT, weight) : 0, marked),
       );
     });
-    return { backends: sorted(backends), ttl: undefined };
+    const missing = failures.map(({ message }) => message).sort();
+    return { backends: sorted(backends), ttl: undefined, missing };
   };
 }
 
-/** Reading it all is as cheap as asking whether it has changed, and no file system can tell it wrong. */
+/** The records that name a target, the best first: of two for one address the first counts. */
+function servicesOf(srv: string, records: readonly ServiceRecord[]): ServiceRecord[] {
+  // The root of all names, whose text is empty, stands for no target (RFC 2782).
+  const services = records.filter(({ name }) => name !== "");
+  if (services.length === 0) {
+    throw new LongspliceError("LS_DISCOVERY_LOOKUP", `${srv}: its record says that there is no such service`);
+  }
+  return services.sort((a, b) => a.priority - b.priority || b.weight - a.weight);
+}
+
+/** Looks all names up at once. One that fails has the addresses that were known of it, or is a failure. */
+async function addressesOf(
+  names: Iterable<string>,
+  known: ReadonlyMap<string, Addresses>,
+  lookup: Lookup,
+): Promise<{ answers: Map<string, Addresses>; failures: Error[] }> {
+  const answers = new Map<string, Addresses>();
+  const failures: Error[] = [];
+  const lookups = [...names].map(async (name) => {
+    try {
+      const answer = lookup.addresses(name);
+      answers.set(name, await answer.catch((cause) => known.get(name) ?? fail(name, cause)));
+    } catch (error) {
+      failures.push(error as Error);
+    }
+  });
+  await Promise.all(lookups);
+  return { answers, failures };
+}
+
+/** Reading it all is as cheap as asking whether it has changed, and no file system can tell it wrong; only parsing is not. */
 function fileReader(file: string, source: DiscoverConfig): Read {
+  let last: { text: string; backends: readonly BackendConfig[] } | undefined;
   return async () => {
     const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
       throw new LongspliceError("LS_DISCOVERY_FILE", `${file}: ${cause.code ?? cause.message}`, { cause });
     });
-    return { backends: parseMembers(file, text, source), ttl: undefined };
+    if (text !== last?.text) last = { text, backends: parseMembers(file, text, source) };
+    return { backends: last.backends, ttl: undefined };
   };
 }
 

@@ -27,6 +27,8 @@ export class Watcher {
   /** Fulfils with the first look-up, whatever came of it. */
   readonly first: Promise<void>;
   private failing = false;
+  /** What the last reading left out. */
+  private missing: readonly string[] = [];
   private closed = false;
   private timer: NodeJS.Timeout | undefined;
 
@@ -58,10 +60,14 @@ export class Watcher {
   private async ask(): Promise<number | undefined> {
     const { name, logger, onChange } = this.options;
     try {
-      const { backends, ttl } = await this.read();
+      const { backends, ttl, missing = [] } = await this.read();
       if (this.closed) return undefined;
       if (this.failing) logger.info({ source: name }, "discovery works again");
       this.failing = false;
+      if (missing.length > 0 && !isDeepStrictEqual(missing, this.missing)) {
+        logger.warn({ source: name, missing }, "targets without a known address are left out");
+      }
+      this.missing = missing;
       const same = isDeepStrictEqual(backends, this.backends);
       this.counts[same ? "same" : "changed"]++;
       this.backends = backends;

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatAddress } from "../../src/config/index.js";
 import { Discovery, memberFileProblems } from "../../src/discovery/index.js";
 import type { Lookup, ServiceRecord } from "../../src/discovery/lookup.js";
+import { readerOf } from "../../src/discovery/sources.js";
 import { fileWith, lines, load } from "./config-support.js";
 
 /** What the fake servers know; a name that is not there fails. */
@@ -11,6 +12,7 @@ const services = new Map<string, ServiceRecord[]>();
 let asked: string[] = [];
 let log: [level: string, message: string][] = [];
 let changes = 0;
+let closed = 0;
 let discovery: Discovery;
 
 const failure = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
@@ -24,6 +26,7 @@ const lookup: Lookup = {
     const found = services.get(name);
     return found === undefined ? failure("ENOTFOUND") : Promise.resolve(found);
   },
+  close: () => closed++,
 };
 
 const configWith = async (pool: string, more = "") =>
@@ -47,6 +50,7 @@ beforeEach(() => {
   asked = [];
   log = [];
   changes = 0;
+  closed = 0;
   const note = (level: string) => (_: unknown, message?: string) => void log.push([level, message ?? ""]);
   discovery = new Discovery({
     logger: { warn: note("warn"), info: note("info") } as never,
@@ -165,7 +169,72 @@ describe("SRV records", () => {
   });
 });
 
+describe("SRV records that do not tell all", () => {
+  const pool = "{ discover: [{ srv: _http._tcp.app.test }] }";
+  const at = (name: string, priority = 1, weight = 1) => ({ name, port: 8080, priority, weight });
+  const warnings = () => log.filter(([level]) => level === "warn");
+
+  it("leave out a target whose address was never known, and say so once", async () => {
+    const config = await configWith(pool);
+    services.set("_http._tcp.app.test", [at("a.test"), at("b.test")]);
+    hosts.set("b.test", { hosts: ["10.0.0.2"], ttl: 0 });
+    await discovery.prepare(config);
+    expect(addresses(config)).toEqual(["10.0.0.2:8080"]);
+    await vi.advanceTimersByTimeAsync(2200);
+    expect(warnings()).toEqual([["warn", "targets without a known address are left out"]]);
+    hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await vi.advanceTimersByTimeAsync(2200);
+    expect(addresses(config)).toEqual(["10.0.0.1:8080", "10.0.0.2:8080"]);
+  });
+
+  it("are no answer where no target has an address", async () => {
+    const config = await configWith(pool);
+    services.set("_http._tcp.app.test", [at("a.test")]);
+    hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(config);
+    services.set("_http._tcp.app.test", [at("b.test")]);
+    await vi.advanceTimersByTimeAsync(2200);
+    expect(addresses(config)).toEqual(["10.0.0.1:8080"]);
+    expect(discovery.counts().find(({ result }) => result === "failed")!.count).toBe(1);
+  });
+
+  it("leave the backends as they were where the service is said not to be there", async () => {
+    const config = await configWith(pool);
+    services.set("_http._tcp.app.test", [at("a.test")]);
+    hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(config);
+    asked = [];
+    services.set("_http._tcp.app.test", [at("")]);
+    await vi.advanceTimersByTimeAsync(2200);
+    expect([addresses(config), asked]).toEqual([["10.0.0.1:8080"], []]);
+    expect(discovery.counts().find(({ result }) => result === "failed")!.count).toBe(1);
+  });
+
+  it("mean the same in any order, also where two targets have one address", async () => {
+    const config = await configWith(pool);
+    for (const name of ["a.test", "b.test", "c.test"]) hosts.set(name, { hosts: ["10.0.0.1"], ttl: 0 });
+    const records = [at("a.test", 20, 9), at("b.test", 10, 2), at("c.test", 10, 7)];
+    services.set("_http._tcp.app.test", records);
+    await discovery.prepare(config);
+    const best = [{ address: "10.0.0.1:8080", weight: 7, labels: { priority: "0" } }];
+    expect(backends(config)).toEqual(best);
+    services.set("_http._tcp.app.test", [...records].reverse());
+    await vi.advanceTimersByTimeAsync(2200);
+    expect([backends(config), changes]).toEqual([best, 1]);
+  });
+});
+
 describe("a file", () => {
+  it("is parsed only when it has changed", async () => {
+    const file = fileWith("- { address: 10.0.0.1:80 }", "list.yaml");
+    const config = await configWith(`{ discover: [{ file: "${file}" }] }`);
+    const reader = readerOf(config.pools.get("web")!.discover[0]!, lookup);
+    const { backends: first } = await reader();
+    expect((await reader()).backends).toBe(first);
+    writeFileSync(file, "- { address: 10.0.0.2:80 }");
+    expect((await reader()).backends).toMatchObject([{ address: { host: "10.0.0.2" } }]);
+  });
+
   const read = async () => {
     await vi.advanceTimersByTimeAsync(2200);
     // Reading is done by threads, not by timers.
@@ -226,6 +295,7 @@ describe("another configuration", () => {
     await discovery.prepare(one);
     discovery.retain(one);
     expect(addresses(one)).toEqual(["10.0.0.1:80"]);
+    expect(closed).toBe(1);
     asked = [];
     await vi.advanceTimersByTimeAsync(2200);
     expect(asked).toEqual(["a.test"]);
@@ -243,6 +313,20 @@ describe("another configuration", () => {
     hosts.set("a.test", { hosts: ["10.0.0.1"], ttl: 0 });
     await vi.advanceTimersByTimeAsync(2200);
     expect(backends(after)).toEqual([{ address: "10.0.0.1:80", weight: 1, labels: { zone: "a" } }]);
+  });
+});
+
+describe("the end", () => {
+  it("breaks look-ups off, and waits for no answer", async () => {
+    const config = await configWith("{ discover: [{ dns: app.test:80 }] }");
+    const silent = { ...lookup, addresses: () => new Promise<never>(() => {}) };
+    const logger = { warn: () => {}, info: () => {} } as never;
+    const ending = new Discovery({ logger, onChange: () => {}, lookup: () => silent });
+    const prepared = ending.prepare(config);
+    ending.close();
+    await prepared;
+    await ending.prepare(config);
+    expect([closed, ending.counts(), vi.getTimerCount()]).toEqual([1, [], 0]);
   });
 });
 

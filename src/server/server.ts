@@ -9,6 +9,7 @@ import {
   type WorkerEngine,
 } from "../dataplane/index.js";
 import { Discovery } from "../discovery/index.js";
+import { LongspliceError } from "../errors/index.js";
 import {
   type Admin,
   type AdminSource,
@@ -43,6 +44,9 @@ export interface ServerOptions {
   /** The process cannot go on as it is. */
   readonly onFatal: (error: unknown) => void;
 }
+
+/** A change of backends that failed is tried again after so long: sources tell their news only once. */
+const RETRY_MS = 5000;
 
 /** What is in effect. */
 interface Serving {
@@ -80,6 +84,9 @@ export class Server {
   /** Changes of what is in effect happen one after the other. */
   private changing: Promise<unknown> = Promise.resolve();
   private newsOfBackends = false;
+  /** Until a change of backends that failed is tried again. */
+  private retry: NodeJS.Timeout | undefined;
+  private closed = false;
   private loadedAt = new Date();
 
   private constructor(
@@ -213,9 +220,7 @@ export class Server {
     } finally {
       this.discovery.retain(this.config);
     }
-    for (const pool of before.config.pools.keys()) {
-      if (!config.pools.has(pool)) this.table.release(retriesKey(pool));
-    }
+    this.releaseRetries(before.config, config);
     this.loadedAt = new Date();
     const { logger } = this.options.log;
     const ignored = needsRestart(before.config, config);
@@ -227,19 +232,35 @@ export class Server {
   /** Throws what a worker or the load table has against it; then everything is as it was. */
   private async switchTo(next: Serving): Promise<void> {
     const before = this.serving;
+    this.requireOpen();
     this.pools.apply(next.complete.pools.values());
     try {
       await this.workers.apply(this.planFor(next));
     } catch (error) {
+      this.requireOpen();
       // Workers that followed go back; their policies start anew, what they share and the backends are as they were.
       this.pools.apply(before.complete.pools.values(), { restore: true });
       await this.workers.apply(this.planFor(before));
+      this.releaseRetries(next.complete, before.complete);
       throw error;
     }
+    this.requireOpen();
     this.memory.commit();
     this.serving = next;
     // Only now: workers report by the old configuration until they have the new one.
     this.monitor.apply(next.complete.pools.values());
+  }
+
+  /** A change that waited for something while all was closed goes no further. */
+  private requireOpen(): void {
+    if (this.closed) throw new LongspliceError("LS_RELOAD_FAILED", "the process is ending");
+  }
+
+  /** Gives back the rows that count the retries of pools that are not there any more. */
+  private releaseRetries(before: Config, after: Config): void {
+    for (const pool of before.pools.keys()) {
+      if (!after.pools.has(pool)) this.table.release(retriesKey(pool));
+    }
   }
 
   /** Several sources may have news at once: one plan has them all. */
@@ -262,7 +283,10 @@ export class Server {
       await this.switchTo({ ...serving, complete, resolved });
       for (const change of changes) logger.info(change, "backends changed");
     } catch (error) {
+      if (this.closed) return;
       logger.error({ err: error, changes }, "the backends could not be changed: those before stay");
+      clearTimeout(this.retry);
+      this.retry = setTimeout(() => this.backendsChanged(), RETRY_MS).unref();
     }
   }
 
@@ -280,6 +304,8 @@ export class Server {
   /** Ends everything. */
   async close(): Promise<void> {
     this.state = "draining";
+    this.closed = true;
+    clearTimeout(this.retry);
     this.discovery.close();
     await this.workers.stop();
     await this.packet?.close();

@@ -2,7 +2,7 @@ import { createServer as createHttpServer, type RequestListener } from "node:htt
 import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { type Address, formatAddress } from "../config/index.js";
 import { LongspliceError } from "../errors/index.js";
-import { createLog } from "../observe/index.js";
+import { createLog, type Logger } from "../observe/index.js";
 import { formatOrcaJson } from "../pools/orca.js";
 import { agentCheckLine } from "./agent-check-line.js";
 import { Sampler } from "./sampler.js";
@@ -40,8 +40,8 @@ export async function runAgent({ listen, agentCheck }: AgentOptions): Promise<nu
     socket.resume().end(agentCheckLine(sampler.figures), () => socket.destroySoon());
   });
   try {
-    const address = await open(http, listen);
-    const check = agentCheck === null ? null : await open(tcp, agentCheck);
+    const address = await open(http, listen, log.logger);
+    const check = agentCheck === null ? null : await open(tcp, agentCheck, log.logger);
     const sampling = await startSampling(sampler);
     log.logger.info({ listeners: [address], agentCheck: check }, "ready");
     await ended;
@@ -82,7 +82,7 @@ function answerFrom(sampler: Sampler): RequestListener {
 }
 
 /** Opens a server; the address that it is bound to. */
-async function open(server: Server, address: AgentAddress): Promise<string> {
+async function open(server: Server, address: AgentAddress, logger: Logger): Promise<string> {
   server.maxConnections = MAX_CONNECTIONS;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -99,6 +99,8 @@ async function open(server: Server, address: AgentAddress): Promise<string> {
     }
     throw new LongspliceError("LS_LISTEN", `${formatAddress(address)}: ${message}`, { cause });
   }
+  // A connection that cannot be accepted, for want of descriptors for example, is no reason to end.
+  server.on("error", (error) => logger.error({ err: error }, "a connection could not be accepted"));
   const { address: host, port } = server.address() as AddressInfo;
   return formatAddress({ kind: "tcp", host, port });
 }

@@ -7,6 +7,8 @@ import type { Read } from "./sources.js";
 const JITTER = 0.1;
 /** A server may say that an answer holds for years. */
 const LONGEST_MS = 3_600_000;
+/** As long as a timer can wait; a longer one would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What a watcher needs besides its source. */
 export interface WatcherOptions {
@@ -52,7 +54,8 @@ export class Watcher {
     const ttl = await this.ask();
     if (this.closed) return;
     const wait = Math.max(interval, Math.min((ttl ?? 0) * 1000, LONGEST_MS));
-    this.timer = setTimeout(() => void this.look(), wait * (1 + JITTER * random()));
+    const pause = Math.min(wait * (1 + JITTER * random()), LONGEST_TIMER_MS);
+    this.timer = setTimeout(() => void this.look(), pause);
     this.timer.unref();
   }
 

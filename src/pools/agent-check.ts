@@ -16,7 +16,7 @@ export interface BackendOrders {
 /** All as configured. */
 export const NO_ORDERS: BackendOrders = { weight: 1, drained: false, down: null, maxConnections: 0 };
 
-/** More than this is an agent that does not speak the protocol. */
+/** So many bytes without a line are an agent that does not speak the protocol. */
 const LINE_LIMIT = 1024;
 /** A smaller change of the weight waits for a larger one: each makes the links of the process return. */
 const LEAST_CHANGE = 0.05;
@@ -80,7 +80,7 @@ export function adviceOf(orders: BackendOrders, limited: boolean): Advice {
 
 /**
  * Asks an agent: connects, and reads until the end of a line or of the connection.
- * @throws Error if it cannot be reached, sends no line, or `signal` aborts
+ * @throws Error if it cannot be reached, sends no line or too long a one, or `signal` aborts
  */
 export function askAgentCheck(host: string, port: number, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -96,7 +96,10 @@ export function askAgentCheck(host: string, port: number, signal: AbortSignal): 
     socket.setEncoding("latin1");
     socket.on("data", (text: string) => {
       received += text;
-      if (/\S[^\r\n]*[\r\n]/.test(received) || received.length > LINE_LIMIT) end();
+      if (/\S[^\r\n]*[\r\n]/.test(received.slice(0, LINE_LIMIT))) end();
+      else if (received.length > LINE_LIMIT) {
+        socket.destroy(new Error(`the agent sent no line of at most ${LINE_LIMIT} bytes`));
+      }
     });
     socket.on("end", end);
     socket.on("error", reject);

@@ -12,6 +12,7 @@ import {
   isEligible,
   isUsable,
   observe,
+  obstacleOf,
   setAdvised,
   setDraining,
   setEjected,
@@ -64,7 +65,7 @@ export interface BackendStatus {
   readonly address: string;
   readonly slot: number;
   readonly health: Health;
-  /** Why it is what it is: the reason of the last change; empty if there was none. */
+  /** Why it is what it is: what keeps it out, or else the reason of the last change; empty if there was none. */
   readonly reason: string;
   /** Whether it may be given new requests. */
   readonly eligible: boolean;
@@ -100,6 +101,9 @@ export interface BackendListener {
   readonly onShare: (pool: string) => void;
 }
 
+/** Of a state, what a reason can be given for. */
+const PARTS = ["observed", "draining", "ejected", "advised"] as const;
+
 /** One backend of one pool: its row of the load table, its health, its prober. */
 export class PooledBackend implements Watched {
   readonly address: string;
@@ -108,6 +112,8 @@ export class PooledBackend implements Watched {
   backend: Backend;
   private state: HealthState = UNKNOWN;
   private reason = "";
+  /** Why each part of the state is what it is. */
+  private readonly reasons = { observed: "", draining: "", ejected: "", advised: "" };
   private prober: Prober | undefined;
   private probed: string | undefined;
   private slowStart = 0;
@@ -162,6 +168,7 @@ export class PooledBackend implements Watched {
     this.advice = advice;
     this.limit();
     this.listener.onShare(this.pool);
+    this.reasons.advised = advice.reason;
     this.change(setAdvised(this.state, advice.state ?? "up"), advice.reason);
   }
 
@@ -281,8 +288,11 @@ export class PooledBackend implements Watched {
       this.listener.onShare(this.pool);
     }
     this.publish();
+    for (const part of PARTS) if (before[part] !== state[part]) this.reasons[part] = reason;
+    const obstacle = obstacleOf(state);
+    if (obstacle !== undefined) this.reason = this.reasons[obstacle];
+    else if (from !== to) this.reason = reason;
     if (from === to) return;
-    this.reason = reason;
     this.listener.onHealth({ pool: this.pool, address: this.address, from, to, reason });
   }
 

@@ -64,6 +64,15 @@ export function forget(state: HealthState): HealthState {
   return { ...state, observed: "unknown", against: 0 };
 }
 
+/** The part of a state that makes the backend ineligible, the strongest of several; undefined if it is eligible. */
+export function obstacleOf(state: HealthState): Exclude<keyof HealthState, "against"> | undefined {
+  if (state.draining) return "draining";
+  if (state.advised === "drain") return "advised";
+  if (state.observed === "unhealthy") return "observed";
+  if (state.advised === "down") return "advised";
+  return state.ejected ? "ejected" : undefined;
+}
+
 /** The one word for a state. */
 export function healthOf(state: HealthState): Health {
   if (isDraining(state)) return "draining";

@@ -4,6 +4,7 @@ import { adviceOf, type BackendOrders } from "./agent-check.js";
 import type { Advice } from "./backend.js";
 import { AgentCheckQuestion, AgentQuestion, type Question } from "./load-questions.js";
 import type { LoadReports } from "./load-report.js";
+import { firstPauseOf, pauseOf } from "./pause.js";
 
 /** Where the load of a pool's backends is learned from. Times in milliseconds. */
 export interface LoadSource {
@@ -46,8 +47,6 @@ export interface LoadEvent {
 
 /** So often within `expires` is looked at what is too old. */
 const LOOKS = 4;
-/** How far the pause between two questions strays from the interval, as a part of it. */
-const JITTER = 0.1;
 
 /**
  * Knows the load of the backends: asks agents for it, and forgets what is too old, whoever reported it. Lives on the main
@@ -194,7 +193,7 @@ class Watch {
     if (before === undefined) this.backend.forget();
     else ({ seen: this.seen, heardAt: this.heardAt, silent: this.silent, reason: this.reason } = before);
     this.looking = setInterval(() => this.look(), this.load.expires / LOOKS).unref();
-    if (this.question !== null) this.askIn(this.question, this.load.interval * JITTER * Math.random());
+    if (this.question !== null) this.askIn(this.question, firstPauseOf(this.load.interval, Math.random()));
   }
 
   stop(): void {
@@ -250,7 +249,7 @@ class Watch {
     }
     clearTimeout(timeout);
     if (this.closed) return;
-    const pause = this.load.interval * (1 - JITTER + 2 * JITTER * Math.random());
+    const pause = pauseOf(this.load.interval, Math.random());
     this.askIn(question, pause - (performance.now() - started));
   }
 }

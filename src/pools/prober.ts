@@ -1,8 +1,6 @@
 import type { Address } from "./address.js";
+import { firstPauseOf, pauseOf } from "./pause.js";
 import { type BackendCheck, type Probe, type ProbeResult, probe } from "./probe.js";
-
-/** How far the pause between checks strays from the interval, as a part of it. */
-const JITTER = 0.1;
 
 /** Replaceable parts, for tests. */
 export interface ProberDeps {
@@ -35,7 +33,7 @@ export class Prober {
   ) {
     this.probe = deps.probe ?? probe;
     this.random = deps.random ?? Math.random;
-    this.schedule(check.interval * JITTER * this.random());
+    this.schedule(firstPauseOf(check.interval, this.random()));
   }
 
   /** Stops; a check under way is broken off and reports nothing. Idempotent. */
@@ -61,6 +59,6 @@ export class Prober {
     const doubtful = this.onResult(result);
     if (this.stopped) return;
     const pause = doubtful ? Math.min(fastInterval, interval) : interval;
-    this.schedule(pause * (1 - JITTER + 2 * JITTER * this.random()) - (performance.now() - started));
+    this.schedule(pauseOf(pause, this.random()) - (performance.now() - started));
   }
 }

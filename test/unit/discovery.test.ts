@@ -97,6 +97,14 @@ describe("a name in DNS", () => {
     expect(asked).toHaveLength(2);
   });
 
+  it("is not asked all the time if the interval is as long as can be", async () => {
+    const config = await configWith(pool.replace("5s", "24d"));
+    hosts.set("app.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(config);
+    await vi.advanceTimersByTimeAsync(24 * 86_400_000);
+    expect(asked).toHaveLength(1);
+  });
+
   it("changes backends only if the addresses are others, not if they are turned around", async () => {
     const config = await configWith(pool);
     hosts.set("app.test", { hosts: ["10.0.0.1", "10.0.0.2"], ttl: 0 });

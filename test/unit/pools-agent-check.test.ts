@@ -129,9 +129,16 @@ describe("asking an agent", () => {
     expect(await ask(await agent((socket) => socket.end(text)))).toBe(line);
   });
 
-  it("does not wait for the end of the connection, nor for a line without end", async () => {
+  it("does not wait for the end of the connection", async () => {
     expect(await ask(await agent((socket) => socket.write("drain\n")))).toBe("drain");
-    expect(await ask(await agent((socket) => socket.write("x".repeat(5000))))).toMatch(/^x+$/);
+  });
+
+  it.each([
+    ["ends", `up 75% # ${"x".repeat(5000)}\n`],
+    ["does not end", `up 75% # ${"x".repeat(5000)}`],
+    ["begins late", `${" ".repeat(1020)}up 75%\n`],
+  ])("refuses a line that is too long and %s", async (_, text) => {
+    await expect(ask(await agent((socket) => socket.write(text)))).rejects.toThrow("at most 1024 bytes");
   });
 
   it("takes a line in pieces", async () => {

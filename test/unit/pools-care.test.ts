@@ -220,6 +220,30 @@ describe("conduct", () => {
     expect(health()["10.0.0.1:2"]).toBe("healthy");
   });
 
+  it("says what keeps a backend out when that is something else than before", async () => {
+    const reason = () => pools.backends()[1]?.reason;
+    start(watched({ health: CHECK }));
+    await vi.advanceTimersByTimeAsync(1000);
+    fail(1);
+    down.add("10.0.0.1:2");
+    await vi.advanceTimersByTimeAsync(250);
+    expect(reason()).toBe("ejected: 5 failures in a row");
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(reason()).toBe("refused");
+    pools.advise("a", "10.0.0.1:2", { state: "down", reason: "agent: down: disk" });
+    pools.drain("a", "10.0.0.1:2");
+    expect(reason()).toBe("ordered");
+    pools.enable("a", "10.0.0.1:2");
+    expect(reason()).toBe("refused");
+    down.clear();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(reason()).toBe("agent: down: disk");
+    pools.advise("a", "10.0.0.1:2", { state: "down", reason: "agent: down: memory" });
+    expect(reason()).toBe("agent: down: memory");
+    pools.advise("a", "10.0.0.1:2", { reason: "agent: up" });
+    expect([reason(), health()["10.0.0.1:2"]]).toEqual(["agent: up", "healthy"]);
+  });
+
   it("never leaves less than the threshold, whatever checks do", async () => {
     start(watched({ health: CHECK, outliers: { ...OUTLIERS, ejection: 60_000 } }));
     fail(0);

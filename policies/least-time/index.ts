@@ -3,7 +3,7 @@ import { withSlot } from "../by-slot.js";
 import { Lots } from "../lots.js";
 import { Pair } from "../pair.js";
 import { Scores } from "../scores.js";
-import { timeToWait } from "../wait.js";
+import { timeToWait, UNKNOWN } from "../wait.js";
 
 /** A backend whose average did not change, and that was not chosen, for so long is tried once. Seconds. */
 const TRIAL_AFTER = 10;
@@ -20,13 +20,14 @@ class Times {
     this.now = Math.floor(now / 1000);
   }
 
-  /** Microseconds; 0 if nothing is known, or nothing recent. */
-  of(candidates: Candidates, position: number): number {
+  /** Microseconds, for `timeToWait`. A trial does not wait for what is in flight: that may be one exchange which lasts for hours. */
+  of(candidates: Candidates, position: number, active: number): number {
     const slot = candidates.slotAt(position);
     const latency = candidates.latency(position);
     // Also true where the slot is beyond the array.
     if (this.seen[slot] !== latency) this.note(slot, latency);
-    return this.now - (this.since[slot] as number) < TRIAL_AFTER ? latency : 0;
+    if (this.now - (this.since[slot] as number) >= TRIAL_AFTER) return 0;
+    return latency > 0 || active === 0 ? latency : UNKNOWN;
   }
 
   /** The candidate gets a request, of which its average will tell. */
@@ -71,8 +72,9 @@ class LeastTime implements Policy {
     this.scores.make(candidates.length);
     const { values } = this.scores;
     for (let i = 0; i < candidates.length; i++) {
-      values[i] = this.times.of(candidates, i);
-      timeToWait(values, i, candidates.active(i), 1);
+      const active = candidates.active(i);
+      values[i] = this.times.of(candidates, i, active);
+      timeToWait(values, i, active, 1);
     }
     return this.scores.lowestPerWeight(candidates, this.lots);
   }
@@ -80,11 +82,15 @@ class LeastTime implements Policy {
   private betterOfTwo(candidates: Candidates): number {
     const { waits } = this;
     const { first, second, firstWeight, secondWeight } = this.pair.draw(candidates);
-    waits[0] = this.times.of(candidates, first);
-    waits[1] = this.times.of(candidates, second);
-    timeToWait(waits, 0, candidates.active(first), firstWeight);
-    timeToWait(waits, 1, candidates.active(second), secondWeight);
+    this.weigh(0, candidates, first, firstWeight);
+    this.weigh(1, candidates, second, secondWeight);
     return (waits[1] as number) < (waits[0] as number) ? second : first;
+  }
+
+  private weigh(which: number, candidates: Candidates, position: number, weight: number): void {
+    const active = candidates.active(position);
+    this.waits[which] = this.times.of(candidates, position, active);
+    timeToWait(this.waits, which, active, weight);
   }
 }
 

@@ -9,10 +9,13 @@ import {
 } from "../../src/policy/index.js";
 import { SlotOwners, withSlot } from "../by-slot.js";
 import { Pair } from "../pair.js";
-import { timeToWait } from "../wait.js";
+import { timeToWait, UNKNOWN } from "../wait.js";
 
 /** A failure doubles a backend's time, from at least this to at most this. Microseconds. */
 const [LEAST_PENALTY, MOST_PENALTY] = [1e3, 1e7];
+
+/** How long a backend of which nothing is known is given to answer before it gets another request. Milliseconds. */
+const PATIENCE = 5000;
 
 const [FIRST, SECOND] = [0, 1];
 
@@ -22,6 +25,8 @@ class PeakEwma implements Policy {
   /** By slot: the average when it was last changed, microseconds, and when that was. */
   private times = new Float64Array(16);
   private stamps = new Float64Array(16);
+  /** By slot: when it was chosen last. */
+  private chosen = new Float64Array(16);
   /** Of the two that were drawn. In cells, as the time, because a fraction as a result or a field may be put on the heap. */
   private readonly waits = new Float64Array(2);
   /** The time of the last choice. */
@@ -41,25 +46,33 @@ class PeakEwma implements Policy {
     this.weigh(SECOND, candidates, pair.second, pair.secondWeight);
     // A tie goes to the first draw, so that backends of which nothing is known are chosen exactly by weight.
     const better = (this.waits[SECOND] as number) < (this.waits[FIRST] as number);
-    candidates.keep(better ? pair.second : pair.first);
+    const best = better ? pair.second : pair.first;
+    this.chosen[candidates.slotAt(best)] = this.now[0] as number;
+    candidates.keep(best);
   }
 
-  /** The average as it counts now: it fades, so that a slow backend is tried again. */
   private weigh(which: number, candidates: Candidates, position: number, weight: number): void {
     const slot = this.know(candidates.at(position));
-    const age = (this.now[0] as number) - (this.stamps[slot] as number);
+    const now = this.now[0] as number;
+    const active = candidates.active(position);
+    const age = now - (this.stamps[slot] as number);
+    // It fades, so that a slow backend is tried again.
     this.waits[which] = (this.times[slot] as number) * Math.exp(-age / this.decay);
-    timeToWait(this.waits, which, candidates.active(position), weight);
+    // What is in flight may be another worker's, or last for hours, and tell this one nothing.
+    if (this.times[slot] === 0 && active > 0 && now - (this.chosen[slot] as number) < PATIENCE) {
+      this.waits[which] = UNKNOWN;
+    }
+    timeToWait(this.waits, which, active, weight);
   }
 
-  onDone({ backend, ok, headMicros, totalMicros }: ExchangeSummary): void {
+  onDone({ backend, status, headMicros }: ExchangeSummary): void {
     const slot = this.know(backend);
-    // Of an exchange that the client gave up there is nothing to learn.
-    if (ok && headMicros > 0) this.observe(slot, headMicros);
-    if (!ok) this.observe(slot, Math.max(totalMicros, this.penalty(slot)));
+    if (status === 0 || status >= 500) this.observe(slot, this.penalty(slot));
+    // Also if the client did not want the rest; if it left before there was a head there is nothing to learn.
+    else if (headMicros > 0) this.observe(slot, headMicros);
   }
 
-  /** What a failure counts as at least; a whole number. */
+  /** What a failure counts as, however long it took; a whole number. */
   private penalty(slot: number): number {
     return Math.floor(Math.min(Math.max(2 * (this.times[slot] as number), LEAST_PENALTY), MOST_PENALTY));
   }
@@ -83,7 +96,9 @@ class PeakEwma implements Policy {
     this.owners.give(backend);
     this.times = withSlot(this.times, backend.slot);
     this.stamps = withSlot(this.stamps, backend.slot);
+    this.chosen = withSlot(this.chosen, backend.slot);
     this.times[backend.slot] = 0;
+    this.chosen[backend.slot] = Number.NEGATIVE_INFINITY;
   }
 }
 

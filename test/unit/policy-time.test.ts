@@ -77,7 +77,10 @@ class Served {
     for (const { backend, micros } of due) {
       this.count(backend.address, -1);
       const ok = micros > 0;
-      this.policy.onDone?.(fakeSummary(backend, { ok, headMicros: micros, totalMicros: micros + 50 }));
+      const status = ok ? 200 : 0;
+      this.policy.onDone?.(
+        fakeSummary(backend, { ok, status, headMicros: micros, totalMicros: micros + 50 }),
+      );
       if (!ok) continue;
       // As the load table does it.
       const old = this.latency[backend.address] as number;
@@ -176,7 +179,66 @@ describe("peak-ewma", () => {
     const [a, b] = candidates.backends as [Backend, Backend];
     policy.onDone?.(fakeSummary(a, { headMicros: 1000, totalMicros: 1000 }));
     policy.onDone?.(fakeSummary(b, { headMicros: 2000, totalMicros: 2000 }));
-    policy.onDone?.(fakeSummary(b, { status: 0, headMicros: 0, totalMicros: 90 }));
+    policy.onDone?.(fakeSummary(a, { ok: false, status: 499, headMicros: 0, totalMicros: 9e7 }));
     expect((await pick(policy, candidates))?.address).toBe("a");
+  });
+
+  it("learns of a response that the client did not want to the end how fast it began", async () => {
+    const policy = make("peak-ewma");
+    const candidates = fakeCandidates([{ address: "a" }, { address: "b" }]);
+    const [a, b] = candidates.backends as [Backend, Backend];
+    policy.onDone?.(fakeSummary(a, { ok: false, headMicros: 1000, totalMicros: 9e7 }));
+    policy.onDone?.(fakeSummary(b, { headMicros: 2000, totalMicros: 2000 }));
+    expect((await pick(policy, candidates))?.address).toBe("a");
+  });
+
+  it.each([0, 503])(
+    "counts a failure (status %d) by the average, not by the time that it took",
+    async (status) => {
+      const policy = make("peak-ewma");
+      const candidates = fakeCandidates([{ address: "a" }, { address: "b" }]);
+      const [a, b] = candidates.backends as [Backend, Backend];
+      const preferred = async () => (await pick(policy, candidates))?.address;
+      policy.onDone?.(fakeSummary(a, { headMicros: 1000 }));
+      policy.onDone?.(fakeSummary(b, { headMicros: 1900 }));
+      policy.onDone?.(fakeSummary(b, { headMicros: 2100 }));
+      expect(await preferred()).toBe("a");
+      // Twice the average: 2 ms, less than 2.1.
+      policy.onDone?.(fakeSummary(a, { ok: false, status, totalMicros: 6e7 }));
+      expect(await preferred()).toBe("a");
+      policy.onDone?.(fakeSummary(a, { ok: false, status, totalMicros: 6e7 }));
+      expect(await preferred()).toBe("b");
+    },
+  );
+
+  it("tries a backend of which it knows nothing, however busy others keep it, and then every few seconds", async () => {
+    const policy = make("peak-ewma");
+    const candidates = fakeCandidates([{ address: "a" }, { address: "b", active: 9 }]);
+    const [a] = candidates.backends as [Backend, Backend];
+    policy.onDone?.(fakeSummary(a, { headMicros: 1000 }));
+    const at = async (now: number) => (await pick(policy, candidates, HEAD, fakeContext({ now })))?.address;
+    expect([await at(0), await at(1), await at(4000), await at(6000), await at(6001)]).toEqual([..."baaba"]);
+  });
+});
+
+describe.each([{ among: "all" }, { among: "two" }])("least-time %j", (options) => {
+  it("tries a backend that it has not heard of for ten seconds, also while a long exchange occupies it", async () => {
+    for (const latency of [0, 900_000]) {
+      const candidates = fakeCandidates([
+        { address: "fast", latency: 1000 },
+        { address: "silent", latency, active: 1 },
+      ]);
+      const policy = make("least-time", options);
+      const at = async (now: number) => (await pick(policy, candidates, HEAD, fakeContext({ now })))?.address;
+      await at(0);
+      let micros = 1000;
+      const got: (string | undefined)[] = [];
+      for (let second = 1; second <= 30; second++) {
+        candidates.set("fast", { latency: ++micros });
+        got.push(await at(1000 * second), await at(1000 * second + 1));
+      }
+      expect(got.filter((address) => address === "silent").length).toBe(3);
+      expect(got.slice(0, 18)).not.toContain("silent");
+    }
   });
 });

@@ -33,7 +33,8 @@ export class Seal {
 
   /** What a value says; undefined unless it was made with this secret for this pool. Takes the same time wherever they differ. */
   open(value: string): Session | undefined {
-    const parts = /^([\w-]{12})\.(0|[1-9a-z][0-9a-z]{0,5})\.[\w-]{22}$/.exec(value);
+    // Six digits of the time would end in 2038.
+    const parts = /^([\w-]{12})\.(0|[1-9a-z][0-9a-z]{0,6})\.[\w-]{22}$/.exec(value);
     if (parts === null) return undefined;
     const session = { backend: parts[1] as string, expiry: Number.parseInt(parts[2] as string, 36) };
     return timingSafeEqual(Buffer.from(this.seal(session)), Buffer.from(value)) ? session : undefined;

@@ -3,6 +3,9 @@ import type { Backend } from "../../src/policy/index.js";
 import type { Seal } from "./seal.js";
 import { VerifiedCookies } from "./verified.js";
 
+/** How many cookies of the name a request may have that are looked at: each forged one costs a signature. */
+const MOST_COOKIES = 4;
+
 /** Which backend the cookies of requests name, and the cookies for responses. */
 export class Sessions {
   private readonly verified = new VerifiedCookies(randomInt(2 ** 32) | 0);
@@ -32,13 +35,23 @@ export class Sessions {
 
   /**
    * The entry for the session of a request, which `slot` and `isOld` take; -1 if its cookie is missing, forged, expired, or of a backend
-   * that the pool has no more.
+   * that the pool has no more. A client may send several of the name, for another path or domain, or because another site of
+   * the same domain set one.
    *
    * @param header the value of `cookie`
    */
   find(header: string): number {
-    const from = startOf(header, this.prefix);
-    if (from < 0) return -1;
+    let from = startOf(header, this.prefix, 0);
+    for (let n = 0; n < MOST_COOKIES && from >= 0; n++) {
+      const entry = this.entryAt(header, from);
+      if (entry >= 0) return entry;
+      from = startOf(header, this.prefix, from);
+    }
+    return -1;
+  }
+
+  /** The same for the cookie whose value begins there. */
+  private entryAt(header: string, from: number): number {
     const semicolon = header.indexOf(";", from);
     const to = semicolon < 0 ? header.length : semicolon;
     const known = this.verified.find(header, from, to);
@@ -53,10 +66,12 @@ export class Sessions {
     return this.verified.slot(entry);
   }
 
-  /** Whether half of its time is over, and it should get a new cookie. */
+  /** Whether it should get a new cookie: half of its time is over, or it holds for longer than cookies do by now. */
   isOld(entry: number): boolean {
     const expiry = this.verified.expiry(entry);
-    return expiry !== 0 && expiry - seconds() < this.maxAge / 2;
+    if (expiry === 0) return this.maxAge > 0;
+    const left = expiry - seconds();
+    return left < this.maxAge / 2 || left > this.maxAge;
   }
 
   /** The value of `set-cookie` for a session with this backend. It may be up to a hundredth of `maxAge` old. */
@@ -105,9 +120,9 @@ function seconds(): number {
   return (Date.now() / 1000) >>> 0;
 }
 
-/** Where the value of the first cookie with this name begins; -1 if there is none. */
-function startOf(header: string, prefix: string): number {
-  let at = header.indexOf(prefix);
+/** Where the value of the first cookie with this name behind a position begins; -1 if there is none. */
+function startOf(header: string, prefix: string, behind: number): number {
+  let at = header.indexOf(prefix, behind);
   while (at > 0 && header[at - 1] !== " " && header[at - 1] !== ";") at = header.indexOf(prefix, at + 1);
   return at < 0 ? -1 : at + prefix.length;
 }

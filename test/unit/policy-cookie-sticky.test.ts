@@ -105,6 +105,40 @@ describe("cookie-sticky", () => {
     }
   });
 
+  it("takes the first genuine one of several cookies of its name, among the first four", () => {
+    const candidates = backends();
+    const policy = make(candidates);
+    candidates.set("b", { active: -1 });
+    const cookie = pairOf(ask(policy, candidates).set);
+    candidates.set("b", { active: 5 });
+    const behind = (others: number) =>
+      ask(policy, candidates, `${"longsplice-shop=stale; ".repeat(others)}${cookie}; a=1`);
+    for (const others of [0, 1, 3]) expect(behind(others)).toEqual({ address: "b", set: undefined });
+    expect(behind(4).set).toBeDefined();
+  });
+
+  it.each([
+    [undefined, 1000],
+    [10_000, 1000],
+    [1000, 10_000],
+    [1000, undefined],
+  ])("renews cookies when maxAge was changed from %s to %s", (before, after) => {
+    const candidates = backends();
+    const { address, set } = ask(make(candidates, { maxAge: before }), candidates);
+    const policy = make(candidates, { maxAge: after });
+    const renewed = ask(policy, candidates, pairOf(set));
+    expect(renewed).toMatchObject({ address, set: expect.any(String) });
+    expect(ask(policy, candidates, pairOf(renewed.set))).toEqual({ address, set: undefined });
+  });
+
+  it("goes on after 2038", () => {
+    vi.setSystemTime(2_400_000_000_000);
+    const candidates = backends();
+    const policy = make(candidates, { maxAge: 1000 });
+    const { address, set } = ask(policy, candidates);
+    expect(ask(policy, candidates, pairOf(set))).toEqual({ address, set: undefined });
+  });
+
   it("refuses what is altered in any place, forged, or made with another secret or for another pool", () => {
     const candidates = backends();
     const policy = make(candidates);

@@ -1,7 +1,7 @@
 import { definePolicy, z } from "../../src/policy/index.js";
 import { Bound, boundedLoad } from "../hashing/bound.js";
 import { HashPolicy } from "../hashing/hash-policy.js";
-import { KeyReader } from "../hashing/key.js";
+import { basisOf, KeyReader } from "../hashing/key.js";
 import { Rendezvous } from "../hashing/rendezvous.js";
 import { TableChoice } from "../hashing/table-choice.js";
 import { Lots } from "../lots.js";
@@ -14,6 +14,7 @@ export const sourceHash = definePolicy({
   options: z
     .strictObject({ rule: z.enum(["rendezvous", "modulo"]).default("rendezvous"), boundedLoad })
     .prefault({}),
+  choosesBy: ({ boundedLoad }) => basisOf("client", boundedLoad),
   needs: { headers: [] },
   create: ({ rule, boundedLoad }, { backends, random }) => {
     const bound = new Bound(boundedLoad);

@@ -89,7 +89,7 @@ export const weightedSplit = definePolicy({
   apiVersion: 1,
   // Without options it is the shares that are missing.
   options: z.preprocess((given) => given ?? {}, options),
-  choosesBy: "load",
+  choosesBy: ({ sticky }) => (sticky ? "client" : "load"),
   needs: { headers: [] },
   create: ({ label, shares, sticky }, env) =>
     new WeightedSplit(label, shares, sticky, new EvenLots(env.random)),

@@ -201,8 +201,10 @@ describe.each(KINDS)("$name $options", (kind) => {
   it("asks about each request if there is a bound", () => {
     const traits = (more: object) =>
       registry.traitsOf([{ name: kind.name, options: { ...kind.options, ...more } }]).choosesBy;
-    const byTarget = ["maglev", "ring-hash", "uri-hash"].includes(kind.name);
-    expect(traits({})).toBe(byTarget ? "target" : "request");
+    const byHeader = kind.name === "header-hash";
+    // A chain whose choice depends on the client alone is as good as one by load.
+    const byClient = kind.name === "source-hash";
+    expect(traits({})).toBe(byHeader ? "request" : byClient ? "load" : "target");
     expect(traits({ boundedLoad: 1.25 })).toBe("request");
   });
 

@@ -58,6 +58,16 @@ const versions = (...names: (string | undefined)[]): FakeBackend[] =>
 describe("weighted-split", () => {
   const split = { shares: { v1: 95, v2: 5 } };
 
+  it("says that it chooses by client if it is sticky, so that it and a policy by target are asked each time", () => {
+    const basis = (sticky: boolean, ...rest: string[]) => {
+      const specs = rest.map((name) => ({ name, options: undefined as unknown }));
+      return registry.traitsOf([{ name: "weighted-split", options: { ...split, sticky } }, ...specs])
+        .choosesBy;
+    };
+    expect([basis(false), basis(true)]).toEqual(["load", "load"]);
+    expect([basis(false, "uri-hash"), basis(true, "uri-hash")]).toEqual(["target", "request"]);
+  });
+
   it("gives each group its share, however many backends it has", async () => {
     const candidates = fakeCandidates(versions("v1", "v2", "v2", "v2"));
     expectShares(

@@ -10,7 +10,7 @@ import { Balance, type Limits } from "../lard/balance.js";
 import { TargetKey } from "../lard/key.js";
 import { Marks } from "../lard/marks.js";
 import { localityOptions, lowBelowHigh, lowNotBelowHigh } from "../lard/options.js";
-import { LocalityTable, NOTE } from "../lard/table.js";
+import { LocalityTable, MOVES, NOTE } from "../lard/table.js";
 import { watch } from "../lard/watch.js";
 import { Lots } from "../lots.js";
 
@@ -55,7 +55,9 @@ class LardReplicated implements Policy {
     this.balance = new Balance(limits, new Lots(env.random));
     this.close = watch(
       env,
-      () => this.outgrown(performance.now()) || this.balance.imbalanced(env.candidates()),
+      table,
+      () => this.balance.imbalanced(env.candidates()),
+      () => this.outgrown(performance.now()),
     );
   }
 
@@ -73,14 +75,17 @@ class LardReplicated implements Policy {
       candidates.keep(least);
       return;
     }
-    // This target and others of the same backend may be passing in the kernel.
-    if (least >= 0) this.env.reconsider();
     const added = this.add(
       entry < 0 ? table.add(key.a, key.b) : entry,
       this.marks.of(candidates.at(more)),
       candidates,
       context.now,
     );
+    if (added && least >= 0) {
+      table.set(MOVES, (table.get(MOVES) + 1) | 0);
+      // This target and others of the same backend may be passing in the kernel.
+      this.env.reconsider();
+    }
     candidates.keep(added || least < 0 ? more : least);
   }
 

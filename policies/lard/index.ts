@@ -4,7 +4,7 @@ import { Balance, type Limits } from "./balance.js";
 import { TargetKey } from "./key.js";
 import { Marks } from "./marks.js";
 import { localityOptions, lowBelowHigh, lowNotBelowHigh } from "./options.js";
-import { LocalityTable } from "./table.js";
+import { LocalityTable, MOVES } from "./table.js";
 import { watch } from "./watch.js";
 
 /** Backends that the table remembers of a target. */
@@ -35,7 +35,7 @@ class Lard implements Policy {
   ) {
     this.marks = new Marks(env.backends);
     this.balance = new Balance(limits, new Lots(env.random));
-    this.close = watch(env, () => this.balance.imbalanced(env.candidates()));
+    this.close = watch(env, table, () => this.balance.imbalanced(env.candidates()));
   }
 
   select(head: Target, candidates: Candidates): void {
@@ -57,8 +57,11 @@ class Lard implements Policy {
       candidates.keep(home);
       return;
     }
-    // Other targets of the same backend may be passing in the kernel.
-    if (home >= 0) this.env.reconsider();
+    if (home >= 0) {
+      table.set(MOVES, (table.get(MOVES) + 1) | 0);
+      // Other targets of the same backend may be passing in the kernel.
+      this.env.reconsider();
+    }
     this.insert(entry < 0 ? table.add(key.a, key.b) : entry, rank, this.marks.of(candidates.at(next)));
     candidates.keep(next);
   }

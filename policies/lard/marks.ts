@@ -6,8 +6,8 @@ const SLOT_BITS = 12;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 
 /**
- * How backends are written in the table: the slot in the lower 12 bits, above it 20 bits of the hash of the address. After a reload a
- * slot may belong to another backend; that one has another mark. Never 0, which stands for nobody.
+ * How backends are written in the table: the slot in the lower 12 bits, above it 19 bits of the hash of the address and one that is
+ * always set. After a reload a slot may belong to another backend; that one has another mark. Never 0, which stands for nobody.
  */
 export class Marks {
   private readonly seeds = new Seeds();
@@ -19,7 +19,7 @@ export class Marks {
   /** The mark of a backend. */
   of(backend: Backend): number {
     this.seeds.know(backend);
-    // The lowest bit of the hash is given up.
+    // The bit of the hash that would be the lowest is given up.
     return (this.seeds.first(backend.slot) << SLOT_BITS) | (1 << SLOT_BITS) | backend.slot;
   }
 

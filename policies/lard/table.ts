@@ -7,11 +7,14 @@ const KEY_B = 1;
 const USED = 2;
 const VALUE = 3;
 
-/** Cells in front of the entries: one cache line, of which the policy may use the first. */
+/** Cells in front of the entries: one cache line, of which those below belong to the policy. */
 const HEADER = 16;
 
-/** The cell of the table that belongs to the policy. */
+/** What the policy likes to note. */
 export const NOTE = 0;
+
+/** Changes with each target that was sent elsewhere because its backend had too much to do. */
+export const MOVES = 1;
 
 /**
  * A table from keys of 64 bits to a few cells, in memory that several threads have in common: a fixed number of entries, and no locks.

@@ -205,11 +205,42 @@ describe.each(["lard", "lard-replicated"])("%s", (name) => {
     vi.advanceTimersByTime(10_000);
     expect(reconsider).not.toHaveBeenCalled();
     candidates.set("b", { active: 24 });
-    vi.advanceTimersByTime(3_000);
-    expect(reconsider).toHaveBeenCalledTimes(3);
+    vi.advanceTimersByTime(1_000);
+    expect(reconsider).toHaveBeenCalledTimes(1);
     for (const policy of policies) policy.close?.();
-    vi.advanceTimersByTime(10_000);
-    expect(reconsider).toHaveBeenCalledTimes(3);
+    vi.advanceTimersByTime(100_000);
+    expect(reconsider).toHaveBeenCalledTimes(1);
+  });
+
+  it("has requests come back less and less often while no target can move, and at once after one did", async () => {
+    vi.useFakeTimers();
+    const candidates = loaded(0, 1, 2);
+    const calls: number[] = [];
+    let second = 0;
+    const reconsider = () => void calls.push(second);
+    const all = () => {
+      candidates.reset();
+      return candidates;
+    };
+    const policy = make(name, undefined, { reconsider, candidates: all });
+    const pass = (seconds: number) => {
+      const end = second + seconds;
+      while (second < end) {
+        second++;
+        vi.advanceTimersByTime(1000);
+      }
+      return calls.splice(0);
+    };
+    expect(await ask(policy, candidates)).toBe("a");
+    load(candidates, 66, 66, 0);
+    expect(pass(200)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 192]);
+    load(candidates, 66, 0, 0);
+    // It moves when it is asked about, which is a call, too.
+    expect(await ask(policy, candidates, "/x", performance.now())).not.toBe("a");
+    expect(calls.splice(0)).toEqual([200]);
+    load(candidates, 66, 66, 0);
+    expect(pass(10)).toEqual([201, 202, 204, 208]);
+    policy.close?.();
   });
 
   it("refuses limits that are not in order, and a table without room", () => {
@@ -314,8 +345,9 @@ describe("lard-replicated", () => {
     for (const now of [60_001, 90_000, 120_000]) expect(await ask(policy, candidates, "/x", now)).toBe("b");
   });
 
-  it("has at most twelve members", async () => {
-    const { policy, candidates } = await placed("lard-replicated", 14);
+  it("has at most twelve members, and has nothing reconsidered when it can add none", async () => {
+    const reconsider = vi.fn();
+    const { policy, candidates } = await placed("lard-replicated", 14, undefined, { reconsider });
     const seen = new Set<string>();
     for (let round = 0; round < 40; round++) {
       const busy = Array.from({ length: 14 }, (_, i) => (seen.has(String.fromCharCode(97 + i)) ? 66 : 0));
@@ -323,6 +355,7 @@ describe("lard-replicated", () => {
       seen.add(await ask(policy, candidates));
     }
     expect(seen.size).toBe(12);
+    expect(reconsider).toHaveBeenCalledTimes(11);
   });
 
   it("has targets reconsidered once when sets may shrink", async () => {

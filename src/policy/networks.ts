@@ -22,7 +22,11 @@ function parseNetwork(text: string): { bytes: number[]; length: number } | undef
   if (!plain || more.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) return undefined;
   const bytes = ipaddr.parse(address).toByteArray();
   const length = prefix === undefined ? bytes.length * 8 : Number(prefix);
-  return length <= bytes.length * 8 ? { bytes, length } : undefined;
+  if (length > bytes.length * 8) return undefined;
+  const mapped = bytesOf(address) as number[];
+  // Addresses in it are looked for as IPv4. A larger range holds more than those.
+  const within = length - 8 * (bytes.length - mapped.length);
+  return within < 0 ? { bytes, length } : { bytes: mapped, length: within };
 }
 
 /** The first bits of an address, as a key. */

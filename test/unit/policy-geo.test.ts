@@ -44,6 +44,8 @@ describe("a table of networks", () => {
     ["10.1.2.200", "one"],
     ["2001:db8::/32", "six"],
     ["2001:db8:0:8000::/49", "six within"],
+    ["::ffff:172.16.0.0/108", "mapped"],
+    ["::ffff:192.0.2.1", "mapped one"],
   ]);
 
   it.each([
@@ -53,6 +55,10 @@ describe("a table of networks", () => {
     ["10.1.2.128", "small"],
     ["10.1.2.200", "one"],
     ["::ffff:10.1.2.200", "one"],
+    ["172.31.0.1", "mapped"],
+    ["::ffff:172.16.0.1", "mapped"],
+    ["172.32.0.1", undefined],
+    ["192.0.2.1", "mapped one"],
     ["11.0.0.1", undefined],
     ["2001:db8::1", "six"],
     ["2001:db8:0:ffff::1", "six within"],

@@ -75,8 +75,9 @@ export class UrlTable {
       return found;
     }
     const at = this.oldest(this.lineOf(key));
+    if (at < 0) return -1;
     const before = Atomics.load(this.cells, at);
-    if (Atomics.compareExchange(this.cells, at, before, BUSY) !== before) return -1;
+    if (before === BUSY || Atomics.compareExchange(this.cells, at, before, BUSY) !== before) return -1;
     this.write(at, stamp, value, extra);
     Atomics.store(this.cells, at, tagOf(key));
     return at;
@@ -118,11 +119,17 @@ export class UrlTable {
     return (key.a & this.mask) * LINE_CELLS;
   }
 
-  /** The entry of a line to give up: an empty one, else the one stamped longest ago, of equals that with the least value. */
+  /**
+   * The entry of a line to give up: an empty one, else the one stamped longest ago, of equals that with the least value; -1 if others
+   * are writing all of them.
+   */
   private oldest(line: number): number {
-    let best = line;
+    let best = -1;
     for (let at = line; at < line + LINE_CELLS; at += ENTRY_CELLS) {
-      if (Atomics.load(this.cells, at) === EMPTY) return at;
+      const tag = Atomics.load(this.cells, at);
+      if (tag === EMPTY) return at;
+      if (tag === BUSY) continue;
+      if (best < 0) best = at;
       const older = this.stamp(at) - this.stamp(best);
       if (older < 0 || (older === 0 && this.value(at) < this.value(best))) best = at;
     }

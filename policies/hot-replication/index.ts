@@ -31,19 +31,16 @@ class HotReplication implements Policy {
   private readonly subset: Subset;
   private readonly key = new UrlKey();
 
-  constructor(
-    private readonly options: Options,
-    env: PolicyEnv,
-  ) {
-    const table = new UrlTable(options.entries, env.shared);
-    this.popularity = new Popularity(table, options.window, options.perReplica);
+  constructor({ entries, window, perReplica, maxReplicas }: Options, env: PolicyEnv) {
+    const table = new UrlTable(entries, env.shared);
+    this.popularity = new Popularity(table, window, perReplica, maxReplicas);
     this.subset = new Subset(env.backends, new Lots(env.random));
   }
 
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void {
     this.key.take(head.host, head.target);
-    const most = Math.max(1, Math.min(this.options.maxReplicas, candidates.length));
-    this.subset.take(this.key, this.popularity.count(this.key, context.now, most), candidates);
+    const replicas = this.popularity.count(this.key, context.now);
+    this.subset.take(this.key, Math.min(replicas, Math.max(1, candidates.length)), candidates);
   }
 }
 

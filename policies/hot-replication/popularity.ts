@@ -22,11 +22,13 @@ export class Popularity {
   /**
    * @param window seconds after which a request counts for 1/e
    * @param perReplica requests per second that one replica is for
+   * @param most replicas at most; at least 1
    */
   constructor(
     private readonly table: UrlTable,
     private readonly window: number,
     perReplica: number,
+    private readonly most: number,
   ) {
     this.perReplica = perReplica * window * ONE;
   }
@@ -34,10 +36,10 @@ export class Popularity {
   /**
    * Counts a request.
    * @param now monotonic milliseconds
-   * @param most replicas at most; at least 1
-   * @returns how many replicas the URL is to have now
+   * @returns how many replicas the URL is to have now, whether there are as many backends or not: a few that are away for a
+   * moment should not cost a popular one what it has
    */
-  count(key: UrlKey, now: number, most: number): number {
+  count(key: UrlKey, now: number): number {
     const tick = Math.floor(now / TICK_MS) | 0;
     const at = this.table.find(key);
     if (at < 0) {
@@ -47,7 +49,7 @@ export class Popularity {
     this.decay(at, tick);
     const count = this.table.value(at) < MOST ? this.table.add(at, ONE) : MOST;
     const before = this.table.extra(at);
-    const after = this.replicas(count, Math.min(before, most), most);
+    const after = this.replicas(count, before);
     if (after !== before) this.table.setExtra(at, after);
     return after;
   }
@@ -61,9 +63,10 @@ export class Popularity {
     this.table.add(at, Math.round(count * Math.min(kept, 1)) - count);
   }
 
-  private replicas(count: number, before: number, most: number): number {
-    let replicas = Math.max(1, before);
-    while (replicas < most && count > replicas * this.perReplica) replicas++;
+  private replicas(count: number, before: number): number {
+    // More than that are from before a reload.
+    let replicas = Math.min(Math.max(1, before), this.most);
+    while (replicas < this.most && count > replicas * this.perReplica) replicas++;
     while (replicas > 1 && count < (replicas - 1) * this.perReplica * SHRINK_BELOW) replicas--;
     return replicas;
   }

@@ -71,6 +71,21 @@ describe("hot-replication", () => {
     expect(subsets.slice(4)).toEqual([three, two, one]);
   });
 
+  it("remembers how many backends a URL had while most of them are away", async () => {
+    const policy = make({ perReplica: 10, window: 5 });
+    const candidates = eight();
+    await drive(policy, candidates, { perSecond: 75, from: 0, to: 40_000 });
+    // Enough to keep the eighth, not enough to get it.
+    await drive(policy, candidates, { perSecond: 65, from: 40_000, to: 60_000 });
+    const away = candidates.backends.slice(2);
+    for (const { address } of away) candidates.set(address, { eligible: false });
+    const few = await drive(policy, candidates, { perSecond: 65, from: 60_000, to: 62_000 });
+    expect(few.size).toBe(2);
+    for (const { address } of away) candidates.set(address, { eligible: true });
+    const all = await drive(policy, candidates, { perSecond: 65, from: 62_000, to: 66_000 });
+    expect(all.size).toBe(8);
+  });
+
   it("does not flutter at the border between two numbers", async () => {
     const policy = make({ perReplica: 10, window: 5 });
     const candidates = eight();

@@ -59,6 +59,23 @@ describe("the table of URLs", () => {
     expect(Math.min(...known.map(([i]) => i))).toBeGreaterThan(20_000 - 8 * 1024);
   });
 
+  it("leaves alone what another worker is writing", () => {
+    const memory = new SharedArrayBuffer(UrlTable.bytesFor(4));
+    const cells = new Int32Array(memory);
+    const table = new UrlTable(4, memory);
+    // Four entries, one line.
+    const places = ["/a", "/b", "/c", "/d"].map((target, i) => table.put(keyOf(target), i, i, 0));
+    const [first, second, ...others] = places as [number, number, number, number];
+    const BUSY = 1;
+    cells[first] = BUSY;
+    expect(table.put(keyOf("/e"), 9, 9, 0)).toBe(second);
+    expect(cells[first]).toBe(BUSY);
+    for (const at of [second, ...others]) cells[at] = BUSY;
+    const before = cells.slice();
+    expect(table.put(keyOf("/f"), 9, 9, 0)).toBe(-1);
+    expect(cells).toEqual(before);
+  });
+
   it("is one for all who have the memory", () => {
     const memory = new SharedArrayBuffer(UrlTable.bytesFor(64));
     const [one, other] = [new UrlTable(64, memory), new UrlTable(64, memory)];

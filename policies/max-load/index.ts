@@ -25,6 +25,7 @@ class MaxLoad implements Policy {
   private readonly rendezvous: Rendezvous;
   private readonly client = new TextHash();
   private readonly scores = new Scores();
+  private sharers = 0;
 
   constructor(
     private readonly limits: readonly Limit[],
@@ -39,6 +40,7 @@ class MaxLoad implements Policy {
     this.client.take(context.clientAddress);
     const home = this.rendezvous.choose(candidates, this.client.a, this.client.b);
     const total = candidates.totalWeight();
+    this.sharers = sharersOf(candidates);
     this.scores.make(candidates.length);
     this.weigh(candidates, home, total);
     const full = (this.scores.values[home] as number) >= 1;
@@ -60,7 +62,7 @@ class MaxLoad implements Policy {
    * rules it out.
    */
   private weigh(candidates: Candidates, position: number, total: number): void {
-    const size = total === 0 ? 1 : (candidates.weight(position) * candidates.length) / total;
+    const size = total === 0 ? 1 : (candidates.weight(position) * this.sharers) / total;
     let fullest = 0;
     for (let l = 0; l < this.limits.length; l++) {
       const { figure, most, share } = this.limits[l] as Limit;
@@ -69,6 +71,13 @@ class MaxLoad implements Policy {
     }
     this.scores.values[position] = fullest;
   }
+}
+
+/** How many candidates have a weight: their mean is that of a backend which may have as much as the limits say. */
+function sharersOf(candidates: Candidates): number {
+  let count = 0;
+  for (let i = 0; i < candidates.length; i++) if (candidates.weight(i) > 0) count++;
+  return count;
 }
 
 const share = z.number().positive().max(1).optional();

@@ -284,6 +284,18 @@ describe("max-load", () => {
     expect(await ask(policy, candidates)).not.toBe(home);
   });
 
+  it("takes the mean of those that have a weight", async () => {
+    const policy = make("max-load", { connections: 10 });
+    const candidates = five();
+    const home = await ask(policy, candidates);
+    for (const name of names.filter((other) => other !== home).slice(0, 3))
+      candidates.set(name, { weight: 0 });
+    candidates.set(home, { active: 9 });
+    expect(await ask(policy, candidates)).toBe(home);
+    candidates.set(home, { active: 10 });
+    expect(await ask(policy, candidates)).not.toBe(home);
+  });
+
   it("goes by every figure that has a limit and is known", async () => {
     const policy = make("max-load", { connections: 10, cpu: 0.8 });
     const candidates = five();

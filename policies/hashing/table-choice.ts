@@ -1,4 +1,4 @@
-import type { Backend, Candidates } from "../../src/policy/index.js";
+import type { Backend, Candidates, PolicyEnv } from "../../src/policy/index.js";
 import type { Bound } from "./bound.js";
 import type { Chooser } from "./hash-policy.js";
 import { Rendezvous } from "./rendezvous.js";
@@ -26,7 +26,7 @@ export type TableBuilder = (members: readonly Member[]) => HashTable;
 
 /** Tries before rendezvous hashing has to decide. Used up only where few of the backends are offered. */
 const TRIES = 64;
-/** Choices between two looks at all candidates. */
+/** Choices between two looks at all backends. */
 const SURVEY_EVERY = 64;
 const GOLDEN = 0x9e3779b9;
 
@@ -54,10 +54,10 @@ export class TableChoice implements Chooser {
   constructor(
     private readonly build: TableBuilder,
     private readonly bound: Bound,
-    backends: readonly Backend[],
+    private readonly env: Pick<PolicyEnv, "backends" | "candidates">,
   ) {
-    this.rendezvous = new Rendezvous(bound, backends);
-    for (const backend of backends) this.learn(backend, backend.weight);
+    this.rendezvous = new Rendezvous(bound, env.backends);
+    for (const backend of env.backends) this.learn(backend, backend.weight);
     this.rebuild();
   }
 
@@ -94,13 +94,16 @@ export class TableChoice implements Chooser {
   }
 
   /**
-   * Looks how weights have changed, and builds a new table if it lacks a candidate: one that the pool did not have at the start. Not
-   * for every choice, because it takes time in proportion to the number of candidates; a scale that is too high for a while
-   * does no harm.
+   * Looks how weights have changed, and builds a new table if it lacks a backend: one that the pool did not have at the start. Not
+   * for every choice, because it takes time in proportion to the number of backends; a scale that is too high for a while
+   * does no harm. One that is too low does, so it is not taken of those that one request is offered.
    */
-  private survey(candidates: Candidates): void {
-    this.surveyed = candidates;
+  private survey(offered: Candidates): void {
+    this.surveyed = offered;
     this.untilSurvey = SURVEY_EVERY;
+    const all = this.env.candidates();
+    // None of a pool that is no longer configured; exchanges under way still ask.
+    const candidates = all.length > 0 ? all : offered;
     let stale = false;
     for (let i = 0; i < candidates.length; i++) {
       const backend = candidates.at(i);

@@ -27,7 +27,7 @@ export const maglev = definePolicy({
   create: ({ key, tableSize, boundedLoad }, env) =>
     new HashPolicy(
       new KeyReader(key, new Lots(env.random)),
-      new TableChoice((members) => new MaglevTable(tableSize, members), new Bound(boundedLoad), env.backends),
+      new TableChoice((members) => new MaglevTable(tableSize, members), new Bound(boundedLoad), env),
     ),
 });
 

@@ -22,6 +22,6 @@ export const ringHash = definePolicy({
   create: ({ key, virtualNodes, boundedLoad }, env) =>
     new HashPolicy(
       new KeyReader(key, new Lots(env.random)),
-      new TableChoice((members) => new Ring(virtualNodes, members), new Bound(boundedLoad), env.backends),
+      new TableChoice((members) => new Ring(virtualNodes, members), new Bound(boundedLoad), env),
     ),
 });

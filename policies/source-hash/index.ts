@@ -16,13 +16,13 @@ export const sourceHash = definePolicy({
     .prefault({}),
   choosesBy: ({ boundedLoad }) => basisOf("client", boundedLoad),
   needs: { headers: [] },
-  create: ({ rule, boundedLoad }, { backends, random }) => {
+  create: ({ rule, boundedLoad }, env) => {
     const bound = new Bound(boundedLoad);
     return new HashPolicy(
-      new KeyReader("client", new Lots(random)),
+      new KeyReader("client", new Lots(env.random)),
       rule === "modulo"
-        ? new TableChoice((members) => new Modulo(members), bound, backends)
-        : new Rendezvous(bound, backends),
+        ? new TableChoice((members) => new Modulo(members), bound, env)
+        : new Rendezvous(bound, env.backends),
     );
   },
 });

@@ -169,12 +169,14 @@ export function fakeSummary(
 
 /** Makes an environment whose random numbers are the same in every run. Its log goes nowhere. */
 export function fakeEnv(env: Partial<PolicyEnv> = {}): PolicyEnv {
+  // Always the same object, as in the proxy.
+  const none = fakeCandidates([]);
   return {
     pool: "test",
     worker: 0,
     workers: 1,
     backends: [],
-    candidates: () => fakeCandidates([]),
+    candidates: () => none,
     shared: null,
     random: seededRandom(1),
     log: () => {},

@@ -9,6 +9,7 @@ import {
   fakeEnv,
   fakeHead,
   type Policy,
+  type PolicyEnv,
   type PolicyModule,
 } from "../../src/policy/index.js";
 import { PolicyRegistry } from "../../src/policy/registry.js";
@@ -30,9 +31,14 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** A policy as a worker has it: it knows the backends of its pool from the start. */
-function policyOf(kind: Kind, candidates?: FakeCandidates, more: Record<string, unknown> = {}): Policy {
+function policyOf(
+  kind: Kind,
+  candidates?: FakeCandidates,
+  more: Record<string, unknown> = {},
+  env: Partial<PolicyEnv> = {},
+): Policy {
   const specs = [{ name: kind.name, options: { ...kind.options, ...more } }];
-  return registry.createChain(specs, fakeEnv({ backends: candidates?.backends ?? [] }));
+  return registry.createChain(specs, fakeEnv({ backends: candidates?.backends ?? [], ...env }));
 }
 
 /** The n-th request: path, header and client differ from those of all others. Made by hand, because there are millions. */
@@ -119,6 +125,22 @@ describe.each(KINDS)("$name $options", (kind) => {
     expect(Math.abs((countsOf(after).get(slow)! / 200_000) * 29 - 1)).toBeLessThan(0.04);
     candidates.set(slow, { weight: 4 });
     expect(choices(policy, candidates, 20_000)).toEqual(before.slice(0, 20_000));
+  });
+
+  it("knows by how much a weight is lower also when a request is offered no other backend", () => {
+    const fakes = backendsOf(4, { weight: 4 }).with(1, { address: "slow", weight: 4 });
+    const [candidates, all] = [fakeCandidates(fakes), fakeCandidates(fakes)];
+    for (const each of [candidates, all]) each.set("slow", { weight: 1 });
+    const policy = policyOf(kind, candidates, {}, { candidates: () => all });
+    let slow = 0;
+    for (let n = 0; n < 60_000; n++) {
+      const { head, context } = request(n);
+      candidates.reset();
+      if (n % 50 === 0) candidates.keep(1);
+      void policy.select(head, candidates, context);
+      if (n % 50 !== 0 && candidates.at(0).address === "slow") slow++;
+    }
+    expect(Math.abs((slow / 58_800) * 13 - 1)).toBeLessThan(0.05);
   });
 
   it("follows weights that change, whatever they were, and in proportion only", () => {

@@ -161,13 +161,13 @@ function arrangeBySlot(backends: readonly Backend[]): (Backend | undefined)[] {
   return bySlot;
 }
 
-/** See `PolicyEnv.candidates`. */
-function viewOf(backends: readonly Backend[], load: Int32Array): () => Candidates {
+/** See `PolicyEnv.candidates`; none while it is idle. */
+function viewOf(backends: readonly Backend[], load: Int32Array, idle: () => boolean): () => Candidates {
   const slots = new Int32Array(backends.length + 1);
   const candidates = new Candidates(load, slots, arrangeBySlot(backends));
   return () => {
     let count = 0;
-    for (const { slot } of backends) {
+    for (const { slot } of idle() ? [] : backends) {
       if (load[slot * LOAD_ROW_CELLS + LoadCell.eligible] === 1) slots[++count] = slot;
     }
     slots[0] = count;
@@ -227,7 +227,7 @@ export class WorkerPolicies {
         const number = old?.made === made ? old.number : this.next++;
         next.set(pool.name, { made, number });
         if (number === old?.number) continue;
-        this.byNumber.set(number, this.make(pool, registry));
+        this.byNumber.set(number, this.make(number, pool, registry));
         fresh.push(number);
       }
     } catch (error) {
@@ -315,18 +315,21 @@ export class WorkerPolicies {
     Atomics.add(this.host.load, PLACEMENT_CELL, 1);
   }
 
-  private make(pool: PlannedPool, registry: PolicyRegistry): PoolPolicies {
+  private make(number: number, pool: PlannedPool, registry: PolicyRegistry): PoolPolicies {
     const { worker, workers, load } = this.host;
+    // A chain that only answers exchanges of an earlier plan shall not look after the pool as well. It is not there yet while it is made.
+    const superseded = () => this.byNumber.has(number) && this.current.get(pool.name)?.number !== number;
+    let places = false;
     const env = {
       pool: pool.name,
       worker,
       workers,
       backends: pool.candidates,
-      candidates: viewOf(pool.candidates, load),
+      candidates: viewOf(pool.candidates, load, superseded),
       shared: null,
       random: Math.random,
       log: (message: string) => this.host.log("info", message, { pool: pool.name }),
-      reconsider: () => this.reconsider(),
+      reconsider: () => places && this.reconsider(),
     };
     const chain = registry.createChain(pool.specs, env, {
       report: (policy, problem, detail, times) =>
@@ -339,6 +342,8 @@ export class WorkerPolicies {
           times,
         }),
     });
+    // Where every request is asked about there is nothing to call back.
+    places = registry.traitsOf(pool.specs).choosesBy !== "request";
     const headers = registry.headersFor(pool.specs);
     if (headers.length > MAX_NEEDED_HEADERS) {
       const detail = `the policies of pool "${pool.name}" need ${headers.length} headers, ${MAX_NEEDED_HEADERS} are possible`;

@@ -1,8 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { GreedyDualSize } from "../../bench/lard/cache.js";
-import { experiments, fullScale, riceCoverage, riceLike } from "../../bench/lard/experiments.js";
+import {
+  expectations,
+  experiments,
+  fullScale,
+  quickScale,
+  riceCoverage,
+  riceLike,
+} from "../../bench/lard/experiments.js";
 import { linearTicks } from "../../bench/lard/plot.js";
-import { type Setup, simulate } from "../../bench/lard/simulate.js";
+import { type Outcome, type Setup, simulate } from "../../bench/lard/simulate.js";
 import type { StrategyName } from "../../bench/lard/strategies.js";
 import { coveringBytes, makeWorkload, type Workload } from "../../bench/lard/workload.js";
 
@@ -131,5 +138,29 @@ describe("the report of the simulation", () => {
   it("knows each experiment by one name", () => {
     const names = experiments(fullScale).map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  describe("of what the paper found", () => {
+    /** As if all of a scale had been run, each with this rate. */
+    const ran = (scale: typeof fullScale, rate: number) =>
+      experiments(scale).map((experiment) => {
+        const outcome: Outcome = { requestsPerSecond: rate, missRatio: 0, underused: 0, delayMs: 1 };
+        return { experiment, results: experiment.runs.map((run) => ({ run, outcome })) };
+      });
+
+    it("compares what a whole run has simulated, all of it", () => {
+      const found = expectations(ran(fullScale, 100), false);
+      expect(found.map(({ ratio }) => ratio)).toEqual(found.map(() => 1));
+      expect(found.map(({ what }) => what.split(":")[0])).toContain("hot, n=8");
+    });
+
+    it("counts as missed what has no result, unless it was left out", () => {
+      const none = expectations(ran(fullScale, 0), false);
+      expect(none.filter(({ met }) => met)).toEqual([]);
+      expect(expectations([], false).length).toBe(none.length);
+      expect(expectations([], true)).toEqual([]);
+      const quick = expectations(ran(quickScale, 100), true).map(({ what }) => what.split(":")[0]);
+      expect(quick).toEqual(["rice, n=8", "rice, n=16", "fits, n=8", "hot-fast, n=16"]);
+    });
   });
 });

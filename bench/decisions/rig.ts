@@ -15,21 +15,23 @@ import {
 } from "../../src/policy/index.js";
 import { LOAD_ROW_CELLS, LoadCell, REPORTED_FIGURES } from "../../src/policy/load-layout.js";
 import { PolicyRegistry } from "../../src/policy/registry.js";
-import { labelsOf } from "./settings.js";
+import { hasHotTarget, labelsOf } from "./settings.js";
 
 /** Different targets, and different clients. */
 const REQUESTS = 10_000;
-const EXTENSIONS = ["html", "css", "js", "png", "mp4"];
+/** Without one, the kind of content has to be found out in another way. */
+const EXTENSIONS = [".html", ".css", ".js", ".png", ".mp4", ""];
+const ACCEPTS = ["text/html,*/*;q=0.8", "image/avif,image/webp,image/*", "application/json", "*/*"];
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function headOf(number: number, more: Readonly<Record<string, string>> = {}): RequestHead {
   const extension = EXTENSIONS[number % EXTENSIONS.length] as string;
-  const target = `/assets/section-${number % 97}/item-${number}.${extension}?v=${number % 7}`;
+  const target = `/assets/section-${number % 97}/item-${number}${extension}?v=${number % 7}`;
   return fakeHead({
     target,
     host: `www${number % 5}.example.com`,
-    headers: { accept: "text/html,*/*;q=0.8", "x-user": `user-${number}`, ...more },
+    headers: { accept: ACCEPTS[number % ACCEPTS.length] as string, "x-user": `user-${number}`, ...more },
   });
 }
 
@@ -48,7 +50,7 @@ export class Rig {
   private readonly slots: Int32Array;
   private readonly offer: Int32Array;
   private readonly candidates: Candidates;
-  private readonly heads = Array.from({ length: REQUESTS }, (_, number) => headOf(number));
+  private readonly heads: RequestHead[];
   private readonly contexts: Mutable<SelectContext>[] = Array.from({ length: REQUESTS }, (_, n) =>
     clientOf(n),
   );
@@ -64,6 +66,8 @@ export class Rig {
 
   /** @param clock of the chain; without, the real one */
   constructor(policy: string, options: unknown, count: number, clock?: () => number) {
+    const hot = hasHotTarget(policy);
+    this.heads = Array.from({ length: REQUESTS }, (_, n) => headOf(hot && n % 2 === 0 ? 0 : n));
     const backends: Backend[] = Array.from({ length: count }, (_, slot) => ({
       slot,
       address: `10.1.${slot >> 8}.${slot & 255}:8080`,

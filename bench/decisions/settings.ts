@@ -18,6 +18,7 @@ const settings: Readonly<Record<string, readonly Setting[]>> = {
   maglev: [{ options: undefined }, { variant: "bounded", options: { boundedLoad: 1.25 } }],
   "ring-hash": [{ options: undefined }, { variant: "bounded", options: { boundedLoad: 1.25 } }],
   "weighted-split": [{ options: { shares: { v1: 95, v2: 5 } } }],
+  "content-type": [{ options: undefined }, { variant: "learning", options: { learn: true } }],
   nearest: [{ options: { zones: { eu: { networks: ["10.0.0.0/9"] }, us: { networks: ["10.128.0.0/9"] } } } }],
 };
 
@@ -25,6 +26,9 @@ const settings: Readonly<Record<string, readonly Setting[]>> = {
 export function settingsOf(policy: string): readonly Setting[] {
   return settings[policy] ?? [{ options: undefined }];
 }
+
+/** Whether every second request is for the same target: for a policy that looks for popular ones. */
+export const hasHotTarget = (policy: string): boolean => policy === "hot-replication";
 
 /** Labels of the backend with this number: something of everything that policies look for. */
 export function labelsOf(number: number): Record<string, string> {

@@ -28,11 +28,15 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 function headOf(number: number, more: Readonly<Record<string, string>> = {}): RequestHead {
   const extension = EXTENSIONS[number % EXTENSIONS.length] as string;
   const target = `/assets/section-${number % 97}/item-${number}${extension}?v=${number % 7}`;
-  return fakeHead({
-    target,
-    host: `www${number % 5}.example.com`,
-    headers: { accept: ACCEPTS[number % ACCEPTS.length] as string, "x-user": `user-${number}`, ...more },
-  });
+  const accept = ACCEPTS[number % ACCEPTS.length] as string;
+  const header = valuesOf({ accept, "x-user": `user-${number}`, ...more });
+  return { ...fakeHead({ target, host: `www${number % 5}.example.com` }), header };
+}
+
+/** Unlike that of the test kit, this one makes no other name of the name; all policies ask in lower case. */
+function valuesOf(fields: Readonly<Record<string, string>>): (name: string) => string | undefined {
+  const values = new Map(Object.entries(fields));
+  return (name) => values.get(name);
 }
 
 const clientOf = (number: number): SelectContext =>
@@ -79,8 +83,8 @@ export class Rig {
     this.slots = this.offer.slice();
     this.candidates = new Candidates(this.load, this.slots, backends);
     // Something that hybrid takes to be worth a cache.
-    const responseHeaders = { "cache-control": "max-age=600", "content-type": "text/html" };
-    this.summaries = backends.map((backend) => fakeSummary(backend, { responseHeaders }));
+    const responseHeader = valuesOf({ "cache-control": "max-age=600", "content-type": "text/html" });
+    this.summaries = backends.map((backend) => ({ ...fakeSummary(backend), responseHeader }));
     this.inFlight = new Int32Array(4 * count).fill(-1);
     for (const { slot } of backends) this.report(slot);
     const registry = new PolicyRegistry(builtinPolicies);

@@ -27,11 +27,11 @@ export const MOST_KINDS = 31;
 /** Longest extension that is looked at. */
 const LONGEST_EXTENSION = 16;
 
-/** Different Accept fields that are remembered; browsers have a handful. */
-const ACCEPTS = 256;
+/** Different Accept fields, and media types, that are remembered; browsers and sites have a handful. */
+const REMEMBERED = 256;
 
 /** A longer one says nothing: what is remembered has to have a bound. */
-const LONGEST_ACCEPT = 1024;
+const LONGEST = 1024;
 
 /** Names of the kinds that there are without any option. */
 export const KNOWN_KINDS: readonly string[] = ["other", ...Object.keys(TABLE)];
@@ -42,7 +42,8 @@ export class Kinds {
   readonly names: readonly string[];
   private readonly byExtension = new Map<number, number>();
   private readonly byMediaType = new Map<string, number>();
-  private readonly accepts = new Memo(ACCEPTS, (accept) => this.preferred(accept));
+  private readonly accepts = new Memo(REMEMBERED, (accept) => this.preferred(accept));
+  private readonly mediaTypes = new Memo(REMEMBERED, (text) => this.kindOf(text));
 
   /** @param more extensions and media types (which have a `/`) by kind; they win over those that are known */
   constructor(more: Readonly<Record<string, readonly string[]>>) {
@@ -59,11 +60,15 @@ export class Kinds {
 
   /** By the type that a client would like best; of those that it likes alike, by the first that has a kind. */
   ofAccept(accept: string): number {
-    return accept.length > LONGEST_ACCEPT ? -1 : this.accepts.answer(accept);
+    return accept.length > LONGEST ? -1 : this.accepts.answer(accept);
   }
 
   /** By a media type, with parameters or without. */
   ofMediaType(text: string): number {
+    return text.length > LONGEST ? -1 : this.mediaTypes.answer(text);
+  }
+
+  private kindOf(text: string): number {
     const type = (text.split(";", 1)[0] as string).trim().toLowerCase();
     const exact = this.byMediaType.get(type);
     if (exact !== undefined) return exact;
@@ -76,7 +81,7 @@ export class Kinds {
     let best = -1;
     let bestQuality = 0;
     for (const range of accept.split(",")) {
-      const kind = this.ofMediaType(range);
+      const kind = this.kindOf(range);
       const quality = Number(/;\s*q=([\d.]+)/i.exec(range)?.[1] ?? 1);
       if (kind < 0 || !(quality > bestQuality)) continue;
       best = kind;

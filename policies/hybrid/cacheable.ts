@@ -1,3 +1,5 @@
+import { Memo } from "../memo.js";
+
 /** What a cacheable response says of itself. All names are lower case. */
 export const CACHE_HEADERS: readonly string[] = [
   "cache-control",
@@ -19,6 +21,17 @@ const ALLOWS = /(?:^|[\s,])public\b/;
 const SHARED_AGE = /(?:^|[\s,])s-maxage="?(\d+)/;
 const AGE = /(?:^|[\s,])max-age="?(\d+)/;
 
+/** What Cache-Control says: do not keep it, keep it, or go by the dates. */
+const [NO, YES, BY_DATES] = [0, 1, 2];
+
+/** Different values that are remembered, because matching leaves garbage: a site has a handful. */
+const CONTROLS = 256;
+
+/** A longer value is read each time: what is remembered has to have a bound. */
+const LONGEST_CONTROL = 256;
+
+const controls = new Memo(CONTROLS, verdictOf);
+
 /** The part of a response that it depends on. */
 export interface CacheFacts {
   readonly status: number;
@@ -33,15 +46,21 @@ export function isCacheable(response: CacheFacts): boolean {
   if (!STATUSES.has(response.status)) return false;
   if (response.responseHeader("set-cookie") !== undefined) return false;
   if (response.responseHeader("vary")?.includes("*")) return false;
-  const control = response.responseHeader("cache-control")?.toLowerCase();
+  const control = response.responseHeader("cache-control");
   return control === undefined ? isFreshWithout(response) : isFreshBy(control, response);
 }
 
 function isFreshBy(control: string, response: CacheFacts): boolean {
-  if (FORBIDS.test(control)) return false;
+  const verdict = control.length > LONGEST_CONTROL ? verdictOf(control) : controls.answer(control);
+  return verdict === BY_DATES ? isFreshByDates(response) : verdict === YES;
+}
+
+function verdictOf(value: string): number {
+  const control = value.toLowerCase();
+  if (FORBIDS.test(control)) return NO;
   const age = SHARED_AGE.exec(control)?.[1] ?? AGE.exec(control)?.[1];
-  if (age !== undefined) return Number(age) > 0;
-  return ALLOWS.test(control) || isFreshByDates(response);
+  if (age !== undefined) return Number(age) > 0 ? YES : NO;
+  return ALLOWS.test(control) ? YES : BY_DATES;
 }
 
 function isFreshWithout(response: CacheFacts): boolean {

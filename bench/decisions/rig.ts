@@ -17,8 +17,10 @@ import { LOAD_ROW_CELLS, LoadCell, REPORTED_FIGURES } from "../../src/policy/loa
 import { PolicyRegistry } from "../../src/policy/registry.js";
 import { hasHotTarget, labelsOf } from "./settings.js";
 
-/** Different targets, and different clients. */
+/** Different targets. */
 const REQUESTS = 10_000;
+/** Different clients: no more than policies remember, as they come again and again. */
+const CLIENTS = 2000;
 /** Without one, the kind of content has to be found out in another way. */
 const EXTENSIONS = [".html", ".css", ".js", ".png", ".mp4", ""];
 const ACCEPTS = ["text/html,*/*;q=0.8", "image/avif,image/webp,image/*", "application/json", "*/*"];
@@ -39,8 +41,10 @@ function valuesOf(fields: Readonly<Record<string, string>>): (name: string) => s
   return (name) => values.get(name);
 }
 
-const clientOf = (number: number): SelectContext =>
-  fakeContext({ clientAddress: `10.${number % 251}.${number % 17}.${number % 253}` });
+function clientOf(number: number): SelectContext {
+  const client = number % CLIENTS;
+  return fakeContext({ clientAddress: `10.${client % 251}.${client % 17}.${client % 253}` });
+}
 
 /**
  * One decision is `prepare`, `decide`, `finish`; `decide` is what is measured. Four exchanges for each backend are in flight. None of

@@ -170,10 +170,15 @@ forEachEngine("policies that misbehave", (engine) => {
         const before = await problems(pool);
         const { length } = origins[0].requests;
         const served = await ask(pool, `x-post: ${order(pool, "drain")}`);
-        expect(origins[0].requests).toHaveLength(length);
         const after = await problems(pool);
+        if (after.late > before.late) {
+          // Nobody waited for its order, which comes all the same.
+          await delay(200);
+          continue;
+        }
         expect(after.error).toBe(before.error);
-        if (after.late === before.late) return served;
+        expect(origins[0].requests).toHaveLength(length);
+        return served;
       }
     };
 

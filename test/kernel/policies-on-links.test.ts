@@ -27,6 +27,8 @@ interface Row {
 }
 
 const zones = { near: { networks: ["127.0.0.0/8"] }, far: {} };
+const shares = { v1: 1, v2: 1 };
+const sticky = { shares, sticky: true };
 const bound = { boundedLoad: 1.25 };
 const unread = { accept: false, learn: false };
 
@@ -38,11 +40,13 @@ const rows: readonly Row[] = [
   { name: "inverse-load", by: "load" },
   { name: "peak-ewma", by: "load" },
   { name: "least-time", by: "load" },
-  { name: "weighted-split", by: "load", narrows: true, options: { shares: { v1: 1, v2: 1 } } },
+  { name: "weighted-split", by: "load", narrows: true, options: { shares } },
+  { name: "weighted-split-sticky", policy: "weighted-split", by: "client", narrows: true, options: sticky },
   { name: "priority", by: "load", narrows: true },
   { name: "max-load", by: "client" },
   { name: "nearest", by: "client", narrows: true, options: { zones } },
-  { name: "source-hash", by: "seen" },
+  { name: "source-hash", by: "client" },
+  { name: "source-hash-bound", policy: "source-hash", by: "seen", options: bound },
   { name: "content-type", by: "seen", narrows: true },
   { name: "content-type-unread", policy: "content-type", by: "target", narrows: true, options: unread },
   { name: "uri-hash", by: "target" },

@@ -81,9 +81,12 @@ class PeakEwma implements Policy {
   private observe(slot: number, micros: number): void {
     const old = this.times[slot] as number;
     const age = (this.now[0] as number) - (this.stamps[slot] as number);
-    const kept = Math.exp(-age / this.decay);
-    this.times[slot] = micros > old ? micros : old * kept + micros * (1 - kept);
     this.stamps[slot] = this.now[0] as number;
+    this.times[slot] = micros;
+    if (micros > old) return;
+    const kept = Math.exp(-age / this.decay);
+    // Not a choice of two results: one that is a whole number at times is put on the heap.
+    this.times[slot] = old * kept + micros * (1 - kept);
   }
 
   /** The backend's slot, with nothing in it of another one. */

@@ -134,7 +134,7 @@ void Exchange::finish() {
 bool Exchange::backend_stays() const {
   if (snapshot_ == worker_.snapshot()) return true;
   const Backend* now = worker_.backend_at(backend_->slot);
-  return now != nullptr && now->id == backend_->id && now->address.text() == backend_->address.text();
+  return now != nullptr && now->is(*backend_);
 }
 
 // Whether the connection to the backend is of the kind that a new one would be. A window cannot be taken back.

@@ -23,6 +23,9 @@ struct Backend {
   std::string name;  // as in the configuration: labels of metrics and logs
   // Where the client wanted to go before a packet filter redirected it here; `address` is empty then.
   bool original_destination = false;
+
+  // Connections to one are connections to the other, also under another configuration.
+  bool is(const Backend& other) const { return id == other.id && address.text() == other.address.text(); }
 };
 
 struct Pool {

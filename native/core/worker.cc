@@ -174,9 +174,7 @@ void Worker::apply(SnapshotPtr snapshot) {
   for (const Pool& pool : snapshot_->pools) {
     for (const Backend& backend : pool.backends) {
       const auto found = kept.find(backend.slot);
-      const bool stays = found != kept.end() && found->second->id == backend.id &&
-                         found->second->address.text() == backend.address.text();
-      if (stays) continue;
+      if (found != kept.end() && found->second->is(backend)) continue;
       idle_set_.close_slot(backend.slot);
     }
   }

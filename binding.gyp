@@ -11,6 +11,7 @@
         "native/binding/probes.cc",
         "native/binding/snapshot_reader.cc",
         "native/binding/worker_binding.cc",
+        "native/binding/worker_stats.cc",
         "native/core/access_log.cc",
         "native/core/address.cc",
         "native/core/body_pump.cc",

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../core/listener.h"
 #include "../engine/copy/copy_engine.h"
 #include "../engine/pipe/pipe_engine.h"
 #include "packet_binding.h"

@@ -1,6 +1,8 @@
 // What a worker has counted, as JavaScript sees it.
 #include "worker_binding.h"
 
+#include "../core/listener.h"
+
 namespace longsplice {
 namespace {
 

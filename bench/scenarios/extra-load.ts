@@ -2,15 +2,7 @@
 import { timePlot } from "../surge/plots.js";
 import type { PhaseReport } from "../surge/protocol.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
-import {
-  available,
-  type Contender,
-  failureOfPhase,
-  type Origins,
-  origins,
-  runSurge,
-  startOrigins,
-} from "./surge.js";
+import { type Contender, failureOfPhase, type Origins, origins, runSurge, startOrigins } from "./surge.js";
 
 const files = 500;
 const largest = 64 * 1024;
@@ -22,7 +14,7 @@ const offScale = 0.1;
 /** Of the processor of the first origin. */
 const extra = 0.7;
 
-const policies = available([
+const policies: readonly Contender[] = [
   { name: "round-robin" },
   { name: "random" },
   { name: "least-connections" },
@@ -31,7 +23,7 @@ const policies = available([
   { name: "least-load", byReports: true },
   // By reports alone it runs after them; what is in flight is news that no report has.
   { name: "least-load", options: "{ metric: cpu }", byReports: true },
-]);
+];
 const labelOf = ({ name, options }: Contender) => (options === undefined ? name : `${name}, cpu alone`);
 
 export const extraLoadSteps = (): number => policies.length;

@@ -3,15 +3,7 @@ import { median, quantile, ratio, ratioText } from "../stats.js";
 import { barPlot } from "../surge/plots.js";
 import type { PhaseReport } from "../surge/protocol.js";
 import { failedScenario, type ScenarioContext, type ScenarioResult } from "./scenario.js";
-import {
-  available,
-  type Contender,
-  failureOfPhase,
-  type Origins,
-  origins,
-  runSurge,
-  startOrigins,
-} from "./surge.js";
+import { type Contender, failureOfPhase, type Origins, origins, runSurge, startOrigins } from "./surge.js";
 
 const files = 2000;
 const largest = 2 * 1024 * 1024;
@@ -21,7 +13,7 @@ const users = 256;
 /** Seconds of the paper become hundredths, so that few users and a short time are a load. */
 const offScale = 0.01;
 
-const policies = available([
+const policies: readonly Contender[] = [
   { name: "round-robin" },
   { name: "random" },
   { name: "least-connections" },
@@ -29,7 +21,7 @@ const policies = available([
   { name: "lard" },
   { name: "lard-replicated" },
   { name: "hybrid" },
-]);
+];
 const reference = "round-robin";
 
 /** More would not fit into the few minutes that a scenario may have. */

@@ -1,6 +1,5 @@
 /** What the two scenarios with the SURGE load have in common: eight origins, longsplice before them, users before that. */
 import { fileURLToPath } from "node:url";
-import { builtinPolicies } from "../../policies/index.js";
 import { listens, type RunningServer, runToEnd, startServer } from "../processes.js";
 import type { OriginSpec, PhaseReport, SurgeReport, SurgeSpec } from "../surge/protocol.js";
 import { freePort, startTarget } from "../targets.js";
@@ -11,7 +10,7 @@ const program = (name: string) => fileURLToPath(new URL(`../surge/${name}.ts`, i
 const run = (name: string, spec: OriginSpec | SurgeSpec) =>
   [process.execPath, "--import", "tsx", program(name), JSON.stringify(spec)] as const;
 
-/** A policy that is compared with others. */
+/** A policy that is compared with others: a built-in one, or the bench's own `random`. */
 export interface Contender {
   readonly name: string;
   /** As YAML. */
@@ -19,13 +18,6 @@ export interface Contender {
   /** It chooses by what backends report of their load. */
   readonly byReports?: true;
 }
-
-/** Those that this longsplice has, and the bench's own `random`. */
-export const available = (wanted: readonly Contender[]): Contender[] =>
-  wanted.filter(
-    ({ name: wantedName }) =>
-      wantedName === "random" || builtinPolicies.some(({ name }) => name === wantedName),
-  );
 
 export interface Origins {
   /** host:port */

@@ -1,41 +1,9 @@
 /** How backends come back, are advised and are watched. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  type Advice,
-  formatAddress,
-  type HealthEvent,
-  LoadTable,
-  type OutlierRules,
-  type PoolSpec,
-  Pools,
-} from "../../src/pools/index.js";
-import type { Probe } from "../../src/pools/probe.js";
-import { CHECK, pool } from "./pools-support.js";
+import { describe, expect, it, vi } from "vitest";
+import type { Advice, OutlierRules, PoolSpec } from "../../src/pools/index.js";
+import { CHECK, down, events, health, pool, pools, start, table, usePools } from "./pools-support.js";
 
-let table: LoadTable;
-let events: HealthEvent[];
-let down: Set<string>;
-let pools: Pools;
-const probe: Probe = async (address) => {
-  const passed = !down.has(formatAddress(address));
-  return { passed, detail: passed ? "status 200" : "refused" };
-};
-const start = (...specs: PoolSpec[]) => {
-  pools = new Pools(table, specs, { probe, random: () => 0.5, onHealth: (event) => events.push(event) });
-  return pools;
-};
-const health = () => Object.fromEntries(pools.backends().map((backend) => [backend.address, backend.health]));
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  table = new LoadTable();
-  events = [];
-  down = new Set();
-});
-afterEach(() => {
-  pools.close();
-  vi.useRealTimers();
-});
+usePools();
 
 describe("a slow start", () => {
   const weights = () => pools.backends().map(({ slot }) => table.read(slot, "weight"));

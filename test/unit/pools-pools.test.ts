@@ -1,34 +1,23 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { LOAD_CAPACITY } from "../../src/policy/load-layout.js";
-import { formatAddress, type HealthEvent, LoadTable, type PoolSpec, Pools } from "../../src/pools/index.js";
+import { formatAddress } from "../../src/pools/index.js";
 import type { Probe } from "../../src/pools/probe.js";
-import { CHECK, pool } from "./pools-support.js";
+import {
+  CHECK,
+  down,
+  events,
+  health,
+  pool,
+  pools,
+  start,
+  startWith,
+  table,
+  usePools,
+} from "./pools-support.js";
 
-let table: LoadTable;
-let events: HealthEvent[];
-let down: Set<string>;
-let pools: Pools;
-const probe: Probe = async (address) => {
-  const passed = !down.has(formatAddress(address));
-  return { passed, detail: passed ? "status 200" : "refused" };
-};
-const start = (...specs: PoolSpec[]) => {
-  pools = new Pools(table, specs, { probe, random: () => 0.5, onHealth: (event) => events.push(event) });
-  return pools;
-};
-const health = () => Object.fromEntries(pools.backends().map((backend) => [backend.address, backend.health]));
 const slots = () => Object.fromEntries(pools.backends().map((backend) => [backend.address, backend.slot]));
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  table = new LoadTable();
-  events = [];
-  down = new Set();
-});
-afterEach(() => {
-  pools.close();
-  vi.useRealTimers();
-});
+usePools();
 
 describe("addresses", () => {
   it("have one spelling", () => {
@@ -128,7 +117,7 @@ describe("a reload", () => {
     await vi.advanceTimersByTimeAsync(1500);
     pools.drain("a", "10.0.0.1:3");
     table.write(0, "active", 5);
-    events = [];
+    events.length = 0;
     pools.apply([pool("a", [3, 2, 1], { health: CHECK, maxConnections: 7 })]);
     expect(slots()).toEqual({ "10.0.0.1:1": 0, "10.0.0.1:2": 1, "10.0.0.1:3": 2 });
     expect(health()).toEqual({
@@ -147,7 +136,7 @@ describe("a reload", () => {
       asked.push(check.path ?? "");
       return { passed: true, detail: "" };
     };
-    pools = new Pools(table, [pool("a", [1], { health: CHECK })], { probe: recording, random: () => 0.5 });
+    startWith(recording, pool("a", [1], { health: CHECK }));
     await vi.advanceTimersByTimeAsync(950);
     pools.apply([pool("a", [1], { health: { ...CHECK } })]);
     await vi.advanceTimersByTimeAsync(50);

@@ -1,4 +1,5 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
+import { ExchangeLoads } from "../exchange-loads.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { outbids, Rendezvous } from "../hashing/rendezvous.js";
 import type { Lots } from "../lots.js";
@@ -7,6 +8,7 @@ import type { UrlKey } from "../url-table.js";
 /** Chooses among the first backends in the order that a URL has (README.md of `uri-hash`). */
 export class Subset {
   private readonly rendezvous: Rendezvous;
+  private readonly loads: ExchangeLoads;
   /** The best so far, the first one first: weights and draws, and the positions that they belong to. */
   private weights = new Int32Array(16);
   private draws = new Int32Array(16);
@@ -18,6 +20,7 @@ export class Subset {
     private readonly lots: Lots,
   ) {
     this.rendezvous = new Rendezvous(UNBOUNDED, backends);
+    this.loads = new ExchangeLoads(lots);
   }
 
   /** Keeps the least loaded of the URL's first `replicas` backends; leaves nothing of nothing. */
@@ -27,18 +30,18 @@ export class Subset {
       if (winner >= 0) candidates.keep(winner);
       return;
     }
-    const even = candidates.totalWeight() === 0;
-    this.rank(key, replicas, candidates, even);
-    if (this.size > 0) candidates.keep(this.leastLoaded(candidates, even));
+    this.loads.take(candidates);
+    this.rank(key, replicas, candidates);
+    if (this.size > 0) candidates.keep(this.leastLoaded());
   }
 
   /** Finds the first `most` in the order of the URL, by insertion: they are few. */
-  private rank(key: UrlKey, most: number, candidates: Candidates, even: boolean): void {
+  private rank(key: UrlKey, most: number, candidates: Candidates): void {
     this.makeRoom(most);
     this.size = 0;
     const count = candidates.length;
     for (let i = 0; i < count; i++) {
-      const weight = even ? 1 : candidates.weight(i);
+      const weight = this.loads.weight(i);
       if (weight === 0) continue;
       const draw = this.rendezvous.draw(candidates.at(i), key.a, key.b);
       if (this.size === most && !this.outbids(most - 1, weight, draw)) continue;
@@ -61,23 +64,18 @@ export class Subset {
   }
 
   /** The position with the fewest exchanges in flight per weight; lots among equals, by weight. */
-  private leastLoaded(candidates: Candidates, even: boolean): number {
+  private leastLoaded(): number {
     let best = -1;
-    let bestActive = 0;
-    let bestWeight = 0;
     let tied = 0;
     for (let rank = 0; rank < this.size; rank++) {
       const i = this.positions[rank] as number;
-      const weight = even ? 1 : candidates.weight(i);
-      const active = candidates.active(i);
-      const difference = active * bestWeight - bestActive * weight;
-      if (best >= 0 && difference > 0) continue;
-      tied = best < 0 || difference < 0 ? weight : tied + weight;
+      const weight = this.loads.weight(i);
+      const difference = best < 0 ? -1 : this.loads.compare(i, best);
+      if (difference > 0) continue;
+      tied = difference < 0 ? weight : tied + weight;
       // Of those that tie each comes out on top in proportion to its weight.
       if (tied !== weight && this.lots.below(tied) >= weight) continue;
       best = i;
-      bestActive = active;
-      bestWeight = weight;
     }
     return best;
   }

@@ -96,5 +96,5 @@ export function isUsable(state: HealthState): boolean {
 
 /** Whether the backend may be given new requests. */
 export function isEligible(state: HealthState): boolean {
-  return isUsable(state) && !state.ejected;
+  return obstacleOf(state) === undefined;
 }

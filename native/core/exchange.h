@@ -171,7 +171,6 @@ class Exchange : private Splicer::Owner {
   bool idempotent() const;
   void note_failure();
   void tell_failed_attempt();
-  void try_again();
   int32_t budget() const;
   bool has_budget();
   bool take_from_budget();
@@ -245,12 +244,12 @@ class Exchange : private Splicer::Owner {
   uint32_t token_ = 0;
   int failure_status_ = 0;
   bool holds_place_ = false;
-  bool in_budget_ = false;  // of retries
-  const char* retry_reason_ = "";
-  bool cut_short_ = false;      // a response on a link
-  bool failure_noted_ = false;  // of the backend, in this attempt
-  bool owes_budget_ = false;    // what it left when it began to wait for a place
-  uint32_t queue_ = 0;          // which one it waits in, or did last
+  bool in_budget_ = false;              // of retries
+  const char* retry_reason_ = nullptr;  // of one that is about to be made
+  bool cut_short_ = false;              // a response on a link
+  bool failure_noted_ = false;          // of the backend, in this attempt
+  bool owes_budget_ = false;            // what it left when it began to wait for a place
+  uint32_t queue_ = 0;                  // which one it waits in, or did last
   bool queued_ = false;
   bool avoid_reuse_ = false;
 

@@ -70,7 +70,7 @@ void Exchange::upstream_failed(Failure failure) {
   const uint32_t queue = pool_->policy | kBudgetQueue;
   // Those who wait already come first.
   if (costs && any_left() && (worker_.has_queue(queue) || !take_from_budget())) return wait_in_queue(queue);
-  try_again();
+  choose();
 }
 
 // Policies would take a backend that fails for an idle one, if they heard of those only that serve in the end.
@@ -94,11 +94,6 @@ void Exchange::note_failure() {
   failure_noted_ = true;
   worker_.load().add(backend_->slot, LoadField::errors, 1);
   worker_.load().observe_result(backend_->slot, 0);
-}
-
-void Exchange::try_again() {
-  if (any_left()) worker_.stats().retries[retry_reason_]++;
-  choose();
 }
 
 bool Exchange::may_retry(Failure failure) const {

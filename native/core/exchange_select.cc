@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "exchange.h"
 #include "host.h"
@@ -31,6 +32,7 @@ void Exchange::choose() {
     return answer(503, "no healthy backend");
   }
   if (count == 0) return wait_in_queue(pool_->policy);
+  if (retry_reason_ != nullptr) worker_.stats().retries[std::exchange(retry_reason_, nullptr)]++;
   const uint32_t token = worker_.next_token();
   const std::string_view path = target_.substr(0, target_.find('?'));
   policy_fields_.clear();
@@ -123,8 +125,8 @@ void Exchange::wait_in_queue(uint32_t queue) {
 
 // It waited in vain, or there was no room to wait in. What a backend did to it says more than that.
 void Exchange::not_served(std::string_view why) {
-  if (failure_status_ == 0) return answer(503, why);
-  if ((queue_ & kBudgetQueue) != 0) worker_.stats().retries_refused++;
+  if ((queue_ & kBudgetQueue) == 0) return answer(503, why);
+  worker_.stats().retries_refused++;
   answer(static_cast<uint32_t>(failure_status_),
          "the backend did not answer properly, and others have enough to do");
 }
@@ -133,7 +135,7 @@ bool Exchange::try_from_queue() {
   if ((queue_ & kBudgetQueue) != 0) {
     if (!take_from_budget()) return false;
     leave_queue();
-    try_again();
+    choose();
     return true;
   }
   const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {

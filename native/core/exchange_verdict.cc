@@ -220,6 +220,7 @@ void Exchange::adopt_head() {
   id_.front() = '\0';
   tried_.clear();
   attempts_ = interim_responses_ = 0;
+  failure_status_ = 0;
   avoid_reuse_ = recorded_ = false;
   // Those of the request that the link was made for.
   policy_fields_.clear();

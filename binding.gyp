@@ -93,6 +93,7 @@
               "native/bpf/splice.bpf.c",
               "native/bpf/include/abi.h",
               "native/bpf/include/head.bpf.h",
+              "native/bpf/include/response.bpf.h",
               "native/bpf/include/icmp.bpf.h",
               "native/bpf/include/link.bpf.h",
               "native/bpf/include/packet.bpf.h",

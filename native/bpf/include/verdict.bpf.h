@@ -4,7 +4,7 @@
 #ifndef LONGSPLICE_VERDICT_BPF_H
 #define LONGSPLICE_VERDICT_BPF_H
 
-#include "head.bpf.h"
+#include "response.bpf.h"
 #include "resume.bpf.h"
 
 #define LS_PASS 0

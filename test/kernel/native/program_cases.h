@@ -53,6 +53,7 @@ std::vector<Case> end_cases();
 std::vector<Case> resume_cases();
 std::vector<Case> icmp_cases();
 std::vector<Case> head_cases();
+std::vector<Case> route_cases();
 std::vector<Case> verdict_cases();
 std::vector<Case> direct_cases();
 std::vector<Case> response_cases();

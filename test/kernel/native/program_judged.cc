@@ -192,6 +192,21 @@ void expect_repeats(Judged& link, const Segment& in, Segment want, Sums sums) {
                       "spliced 1, repeated 1");
 }
 
+void expect_verdict(Judged& link, const std::string& head, bool passes) {
+  const Segment in = link.request(head);
+  if (passes) {
+    link.expect_passes(in);
+  } else {
+    link.expect_returns(in);
+  }
+}
+
+void expect_verdict(Rig& rig, Report& report, const std::string& head, bool passes, const VerdictTable& table,
+                    const Shape& shape) {
+  Judged link(rig, report, shape, table);
+  expect_verdict(link, head, passes);
+}
+
 void expect_event(Rig& rig, Report& report, uint32_t kind) {
   const std::vector<ls_event> events = rig.events();
   report.equal("events", events.size(), size_t{1});

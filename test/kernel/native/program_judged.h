@@ -63,6 +63,11 @@ class Judged : public Link {
   Report& report_;
 };
 
+// A request that passes, or returns.
+void expect_verdict(Judged& link, const std::string& head, bool passes);
+// On a link of its own.
+void expect_verdict(Rig& rig, Report& report, const std::string& head, bool passes,
+                    const VerdictTable& table = plain_table(), const Shape& shape = kPlain);
 // `length` bytes of its payload, as a segment.
 Segment part_of(const Segment& whole, size_t from, size_t length);
 // What was judged comes again, and passes as `want`.

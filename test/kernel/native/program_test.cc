@@ -32,8 +32,8 @@ namespace {
 int run_all(Rig& rig, const std::string& group) {
   int ran = 0, failed = 0;
   for (const auto& cases : {translate_cases(), option_cases(), ignored_cases(), stack_cases(), copy_cases(),
-                            end_cases(), resume_cases(), icmp_cases(), head_cases(), verdict_cases(),
-                            direct_cases(), response_cases(), random_cases()}) {
+                            end_cases(), resume_cases(), icmp_cases(), head_cases(), route_cases(),
+                            verdict_cases(), direct_cases(), response_cases(), random_cases()}) {
     for (const Case& one : cases) {
       if (group != one.group) continue;
       Report report;

@@ -8,7 +8,7 @@ import { ok, pattern, request, response } from "../support/build.js";
 import { startRawOrigin } from "../support/fixtures.js";
 import { limitFds } from "../support/hostile-process.js";
 import { readRequest, readResponse } from "../support/message.js";
-import { openFds } from "../support/process-info.js";
+import { openChannels, openFds } from "../support/process-info.js";
 import { type RunningProxy, startProxy } from "../support/proxy.js";
 import { eventually } from "../support/wait.js";
 import type { Wire } from "../support/wire.js";
@@ -137,7 +137,7 @@ it("has so many pipes for clients that do not read, copies for the others, and l
   const origin = await startRawOrigin();
   origin.answer(ok(STUCK));
   const proxy = await startProxy({ engine: "pipe", backends: [origin.address], config: defaults });
-  const before = openFds(proxy.pid);
+  const before = openChannels(proxy.pid);
   const clients: Wire[] = [];
   for (let i = 0; i < PIPES + 6; i++) {
     const client = await proxy.connect();
@@ -145,8 +145,8 @@ it("has so many pipes for clients that do not read, copies for the others, and l
     await client.send(request());
     clients.push(client);
   }
-  const fds = before + 2 * clients.length + 2 * PIPES;
-  await eventually("all pipes to hold bytes", () => openFds(proxy.pid) === fds, 20_000);
+  const full = before + 2 * clients.length + 2 * PIPES;
+  await eventually("all pipes to hold bytes", () => openChannels(proxy.pid) === full, 20_000);
   for (const client of clients) {
     client.patience = 20_000;
     client.resume();

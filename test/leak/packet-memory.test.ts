@@ -6,7 +6,7 @@ import type { Namespace } from "../support/netns.js";
 import { type PacketProgram, packetProgram } from "../support/packet-programs.js";
 import { PacketProxy } from "../support/packet-proxy.js";
 import { Topology, withPort } from "../support/packet-topology.js";
-import { mallocBytes, openFds } from "../support/process-info.js";
+import { mallocBytes, openChannels } from "../support/process-info.js";
 import { delay, eventually } from "../support/wait.js";
 
 /** Links that are made at a time: until it stands, each needs some buffers, which are used again for the next ones. */
@@ -40,9 +40,9 @@ async function hold(
 ): Promise<ChildProcess[]> {
   const clients: ChildProcess[] = [];
   for (let wave = 0; wave < waves; wave++) {
-    const expected = openFds(proxy.pid) + 2 * WAVE;
+    const expected = openChannels(proxy.pid) + 2 * WAVE;
     clients.push(start(client, "churn_client", [target, "8080", `${WAVE}`, `${WAVE}`, "idle-with-cookie"]));
-    await eventually("the sockets", async () => openFds(proxy.pid) >= expected, 20_000);
+    await eventually("the sockets", async () => openChannels(proxy.pid) >= expected, 20_000);
     await delay(200);
   }
   return clients;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** Resident memory of a process, in bytes. */
 export function rssBytes(pid: number): number {
@@ -38,3 +38,10 @@ export function ifThere<T>(read: () => T): T[] {
 
 /** How many file descriptors a process has open. */
 export const openFds = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+
+/** How many of them are sockets or pipes: files come and go while modules are loaded. */
+export function openChannels(pid: number): number {
+  const folder = `/proc/${pid}/fd`;
+  const targets = readdirSync(folder).flatMap((fd) => ifThere(() => readlinkSync(`${folder}/${fd}`)));
+  return targets.filter((target) => /^(socket|pipe):/.test(target)).length;
+}

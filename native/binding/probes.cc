@@ -151,6 +151,7 @@ Napi::Object load_layout(Napi::Env env) {
   put("activeSockets", LoadField::active_sockets);
   put("queue", LoadField::queue);
   put("utilization", LoadField::utilization);
+  put("reports", LoadField::reports);
   put("failuresFrom", LoadField::failures_from);
   put("successes", LoadField::successes);
   put("failures", LoadField::failures);

@@ -17,7 +17,13 @@ enum class LoadField : uint32_t {
   requests,         // wraps
   connections,      // open upstream connections
   health,
-  // What backends report, plus 1; 0: not known.
+  // The second line is not written unless somebody watches for outliers, or backends report their load.
+  failures_from = 16,  // the least status that is a failure, 0: nobody watches
+  successes,           // wraps
+  failures,            // wraps
+  failure_run,         // since the last success
+  longest_run,         // since the control plane set it to 0
+  // What backends report, plus 1; 0: not known. Native code has no part in it.
   cpu,
   memory,
   io,
@@ -25,12 +31,7 @@ enum class LoadField : uint32_t {
   active_sockets,
   queue,
   utilization,
-  // The second line is not written unless somebody watches for outliers.
-  failures_from,  // the least status that is a failure, 0: nobody watches
-  successes,      // wraps
-  failures,       // wraps
-  failure_run,    // since the last success
-  longest_run,    // since the control plane set it to 0
+  reports,  // wraps
 };
 
 inline constexpr uint32_t kLoadRowFields = 32;

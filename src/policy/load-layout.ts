@@ -40,14 +40,6 @@ export const LoadCell = {
   connections: 7,
   /** One of `HealthCode`; of a backend that was ejected for its conduct, what it was before. */
   health: 8,
-  /** What the backend's host or the backend itself reports (`ReportedFigure`), plus 1; 0 = not known, or not any more. */
-  cpu: 9,
-  memory: 10,
-  io: 11,
-  tcpConnections: 12,
-  activeSockets: 13,
-  queue: 14,
-  utilization: 15,
   /** The least status of a response that is a failure of the backend's; 0: nobody watches, so the next four cells stand still. */
   failuresFrom: 16,
   /** Exchanges that ended well; wraps. */
@@ -58,6 +50,19 @@ export const LoadCell = {
   failureRun: 19,
   /** The most that `failureRun` has been since this was set to 0. */
   longestRun: 20,
+  /**
+   * What the backend's host or the backend itself reports (`ReportedFigure`), plus 1; 0 = not known, or not any more. Not in the line of
+   * `active`, because a report may come with each response.
+   */
+  cpu: 21,
+  memory: 22,
+  io: 23,
+  tcpConnections: 24,
+  activeSockets: 25,
+  queue: 26,
+  utilization: 27,
+  /** How often it has reported; wraps. */
+  reports: 28,
 } as const;
 
 /**

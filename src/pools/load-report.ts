@@ -1,10 +1,4 @@
-import {
-  LOAD_CAPACITY,
-  LOAD_ROW_CELLS,
-  LoadCell,
-  REPORTED_FIGURES,
-  type ReportedFigure,
-} from "../policy/load-layout.js";
+import { LOAD_ROW_CELLS, LoadCell, REPORTED_FIGURES, type ReportedFigure } from "../policy/load-layout.js";
 
 /** What a backend says of its load, as far as it says anything: shares as fractions (1 = all that it can do), the others as counts. */
 export type LoadFigures = Partial<Record<ReportedFigure, number>>;
@@ -16,42 +10,34 @@ const SHARE_UNITS = 1000;
 const MOST = 2 ** 31 - 1;
 
 /**
- * What backends report: the cells of the load table for it, and for each backend a counter of its reports. The counter
- * tells the main thread that somebody was heard, whichever thread heard it, without a clock that threads would have to
- * agree on.
+ * What backends report: the cells of the load table for it. The count of reports tells the main thread that somebody was heard, whichever
+ * thread heard it, without a clock that threads would have to agree on.
  */
 export class LoadReports {
-  /**
-   * @param load the load table
-   * @param counters a cell for each slot of the table, shared likewise
-   */
-  constructor(
-    private readonly load: Int32Array,
-    private readonly counters: Int32Array,
-  ) {}
-
-  /** Memory for the counters. */
-  static memory(): SharedArrayBuffer {
-    return new SharedArrayBuffer(LOAD_CAPACITY * Int32Array.BYTES_PER_ELEMENT);
-  }
+  /** @param load the load table */
+  constructor(private readonly load: Int32Array) {}
 
   /** Takes over a whole report: what it does not say is not known any more. */
   write(slot: number, figures: LoadFigures): void {
     const row = slot * LOAD_ROW_CELLS;
     for (const figure of REPORTED_FIGURES) {
-      Atomics.store(this.load, row + LoadCell[figure], cellOf(figure, figures[figure]));
+      const value = cellOf(figure, figures[figure]);
+      // Most reports repeat the one before, and a store takes the line from all others.
+      if (Atomics.load(this.load, row + LoadCell[figure]) !== value) {
+        Atomics.store(this.load, row + LoadCell[figure], value);
+      }
     }
     this.heard(slot);
   }
 
   /** Notes that the backend has said something, whatever it was. */
   heard(slot: number): void {
-    Atomics.add(this.counters, slot, 1);
+    Atomics.add(this.load, slot * LOAD_ROW_CELLS + LoadCell.reports, 1);
   }
 
   /** Another number whenever the backend was heard since. */
   count(slot: number): number {
-    return Atomics.load(this.counters, slot);
+    return Atomics.load(this.load, slot * LOAD_ROW_CELLS + LoadCell.reports);
   }
 
   /** Forgets the figures. */

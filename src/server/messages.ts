@@ -41,8 +41,6 @@ export interface WorkerBirth {
   readonly sockmapFrom: number;
   readonly sockmapTo: number;
   readonly load: SharedArrayBuffer;
-  /** Counters of the backends' load reports (`LoadReports`). */
-  readonly reports: SharedArrayBuffer;
   readonly plan: WorkerPlan;
   readonly listeners: readonly ListenerSocket[];
 }

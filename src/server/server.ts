@@ -100,12 +100,10 @@ export class Server {
     this.pools = new Pools(this.table, [], {
       onHealth: (event) => logger.info({ ...event }, "backend health changed"),
     });
-    const reports = LoadReports.memory();
-    this.reports = new LoadReports(this.table.cells, new Int32Array(reports));
+    this.reports = new LoadReports(this.table.cells);
     this.monitor = new LoadMonitor(this.pools, this.reports, (event) => logLoadEvent(logger, event));
     this.workers = new WorkerPool({
       load: this.table.buffer,
-      reports,
       engine: () => this.workerEngine(),
       pipeFrom: config.pipeFrom,
       sockmapFrom: config.sockmapFrom,

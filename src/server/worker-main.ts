@@ -1,7 +1,6 @@
 /** Entry point of a worker thread: a data plane and the policies that decide for it. */
 import { parentPort, workerData } from "node:worker_threads";
 import { DataPlane } from "../dataplane/index.js";
-import { LoadReports } from "../pools/load-report.js";
 import type { FromWorker, ToWorker, WorkerBirth, WorkerPlan } from "./messages.js";
 import { WorkerPolicies } from "./worker-policies.js";
 
@@ -16,7 +15,6 @@ const policies = new WorkerPolicies({
   workers: birth.workers,
   load,
   policiesInUse: () => dataPlane.policiesInUse(),
-  reports: new LoadReports(load, new Int32Array(birth.reports)),
   log: (level, message, fields) =>
     post({ kind: "log", level, message, ...(fields === undefined ? {} : { fields }) }),
 });

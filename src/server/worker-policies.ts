@@ -15,8 +15,8 @@ import type { PolicyChain } from "../policy/chain.js";
 import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
 import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
 import { loadPlugins } from "../policy/loader.js";
-import { PolicyRegistry } from "../policy/registry.js";
-import type { LoadReports } from "../pools/load-report.js";
+import { PolicyRegistry, type PolicyTraits } from "../policy/registry.js";
+import { LoadReports } from "../pools/load-report.js";
 import { ORCA_HEADER } from "../pools/orca.js";
 import { HeaderReports } from "./header-reports.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
@@ -31,7 +31,6 @@ export interface PoliciesHost {
   readonly load: Int32Array;
   /** The numbers of the policies that exchanges under way may ask. */
   policiesInUse(): readonly number[];
-  readonly reports: LoadReports;
   log(level: "info" | "warn", message: string, fields?: object): void;
 }
 
@@ -108,11 +107,11 @@ class PoolPolicies {
     readonly neededResponseHeaders: readonly string[] | null,
     /** Null: backends do not report in responses. */
     readonly reports: HeaderReports | null,
-    private readonly changesResponses: boolean,
+    readonly traits: PolicyTraits,
     backends: readonly Backend[],
     private readonly load: Int32Array,
   ) {
-    this.context = new LiveContext(changesResponses);
+    this.context = new LiveContext(traits.changesResponses);
     this.bySlot = arrangeBySlot(backends);
     this.slots = new Int32Array(backends.length + 1);
     this.candidates = new Candidates(load, this.slots, this.bySlot);
@@ -149,7 +148,7 @@ class PoolPolicies {
   private renew(): void {
     this.slots = new Int32Array(this.slots.length);
     this.candidates = new Candidates(this.load, this.slots, this.bySlot);
-    this.context = new LiveContext(this.changesResponses);
+    this.context = new LiveContext(this.traits.changesResponses);
   }
 }
 
@@ -239,14 +238,13 @@ export class WorkerPolicies {
     this.current = next;
     this.registry = registry;
     this.load = plan.load;
-    return plan.pools.map(({ name, backends, proxyProtocol, retries, specs }) => {
+    return plan.pools.map(({ name, backends, proxyProtocol, retries }) => {
       const policy = next.get(name)?.number as number;
       const policies = this.byNumber.get(policy) as PoolPolicies;
-      const { chain, neededHeaders, neededResponseHeaders, reports } = policies;
-      const { choosesBy } = registry.traitsOf(specs);
+      const { chain, neededHeaders, neededResponseHeaders, reports, traits } = policies;
       const wantsDone = chain.hasOnDone || reports !== null;
       const needs = { neededHeaders, neededResponseHeaders, wantsDone };
-      return { name, backends, proxyProtocol, retries, policy, ...needs, choosesBy };
+      return { name, backends, proxyProtocol, retries, policy, ...needs, choosesBy: traits.choosesBy };
     });
   }
 
@@ -343,24 +341,24 @@ export class WorkerPolicies {
         }),
     });
     // Where every request is asked about there is nothing to call back.
-    places = registry.traitsOf(pool.specs).choosesBy !== "request";
+    const traits = registry.traitsOf(pool.specs);
+    places = traits.choosesBy !== "request";
     const headers = registry.headersFor(pool.specs);
     if (headers.length > MAX_NEEDED_HEADERS) {
       const detail = `the policies of pool "${pool.name}" need ${headers.length} headers, ${MAX_NEEDED_HEADERS} are possible`;
       throw new LongspliceError("LS_POLICY_CREATE", detail);
     }
     const forPolicies = registry.responseHeadersFor(pool.specs);
-    const reports = pool.reportsInHeader ? new HeaderReports(this.host.reports) : null;
+    const reports = pool.reportsInHeader ? new HeaderReports(new LoadReports(load)) : null;
     const responseHeaders =
       reports === null ? forPolicies : [...new Set([...(forPolicies ?? []), ORCA_HEADER])];
-    const { changesResponses } = registry.traitsOf(pool.specs);
     return new PoolPolicies(
       pool.name,
       chain,
       headers,
       responseHeaders,
       reports,
-      changesResponses,
+      traits,
       pool.candidates,
       load,
     );

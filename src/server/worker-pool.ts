@@ -10,7 +10,6 @@ import type { Names } from "./names.js";
 /** What the pool of workers needs of the server. */
 export interface WorkerPoolOptions {
   readonly load: SharedArrayBuffer;
-  readonly reports: SharedArrayBuffer;
   /** Asked when a worker is born. */
   readonly engine: () => WorkerEngine;
   readonly pipeFrom: number;
@@ -162,11 +161,10 @@ export class WorkerPool {
   }
 
   private create(worker: number, plan: WorkerPlan, workers: number): WorkerThread {
-    const { load, reports, engine, pipeFrom, sockmapFrom, sockmapTo } = this.options;
+    const { load, engine, pipeFrom, sockmapFrom, sockmapTo } = this.options;
     const sizes = { pipeFrom, sockmapFrom, sockmapTo };
     const listeners = this.options.handOver();
-    const memory = { load, reports };
-    const birth: WorkerBirth = { worker, workers, engine: engine(), ...sizes, ...memory, plan, listeners };
+    const birth: WorkerBirth = { worker, workers, engine: engine(), ...sizes, load, plan, listeners };
     return new WorkerThread(worker, birth, this.options.log, (error) => this.crashed(worker, error));
   }
 

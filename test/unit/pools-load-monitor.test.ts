@@ -35,7 +35,7 @@ const apply = (...specs: (PoolSpec & MonitoredPool)[]) => {
 beforeEach(() => {
   vi.useFakeTimers();
   table = new LoadTable();
-  reports = new LoadReports(table.cells, new Int32Array(LoadReports.memory()));
+  reports = new LoadReports(table.cells);
   events = [];
   pools = new Pools(table, []);
   monitor = new LoadMonitor(pools, reports, (event) => events.push(event));

@@ -74,7 +74,7 @@ describe("a load report in a header", () => {
 describe("load reports in the table", () => {
   const fresh = () => {
     const table = new LoadTable();
-    return { table, reports: new LoadReports(table.cells, new Int32Array(LoadReports.memory())) };
+    return { table, reports: new LoadReports(table.cells) };
   };
 
   it("are thousandths or counts, plus 1", () => {

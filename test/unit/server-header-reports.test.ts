@@ -6,7 +6,7 @@ let reports: LoadReports;
 let headers: HeaderReports;
 
 beforeEach(() => {
-  reports = new LoadReports(new LoadTable().cells, new Int32Array(LoadReports.memory()));
+  reports = new LoadReports(new LoadTable().cells);
   headers = new HeaderReports(reports);
 });
 

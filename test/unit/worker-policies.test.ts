@@ -3,7 +3,6 @@ import { HEAD_INDEX_CELLS, HeadView } from "../../src/dataplane/head-view.js";
 import { NO_BACKEND } from "../../src/dataplane/index.js";
 import { LOAD_ROW_CELLS, LOAD_TABLE_BYTES, LoadCell, PLACEMENT_CELL } from "../../src/policy/load-layout.js";
 import type { PolicySpec } from "../../src/policy/registry.js";
-import { LoadReports } from "../../src/pools/load-report.js";
 import type { PlannedPool, WorkerPlan } from "../../src/server/messages.js";
 import { WorkerPolicies } from "../../src/server/worker-policies.js";
 import { nativeSnapshot } from "../support/native-snapshot.js";
@@ -16,12 +15,10 @@ let load: Int32Array;
 beforeEach(() => {
   inUse = [];
   load = new Int32Array(new SharedArrayBuffer(LOAD_TABLE_BYTES));
-  const reports = new LoadReports(load, new Int32Array(LoadReports.memory()));
   policies = new WorkerPolicies({
     worker: 0,
     workers: 1,
     load,
-    reports,
     policiesInUse: () => inUse,
     log: () => {},
   });

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import type { EngineName } from "./test/support/engines.js";
 import { namespacePool } from "./test/support/namespace-pool.js";
@@ -21,9 +22,14 @@ interface Options {
   readonly exclude?: string[];
   readonly timeout?: number;
   readonly alone?: true;
+  /** Test files at once, if not one for each processor. */
+  readonly workers?: number;
   /** What the same tests are run with, one after the other. */
   readonly engines?: readonly EngineName[];
 }
+
+/** Conformance is mostly waiting for what must not happen. */
+const CONFORMANCE_WORKERS = 2 * availableParallelism();
 
 /** Groups run one after the other. */
 const project = (name: string, groupOrder: number, { include, exclude = [], ...options }: Options) => ({
@@ -34,6 +40,7 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     exclude,
     sequence: { groupOrder },
     fileParallelism: options.alone === undefined,
+    ...(options.workers === undefined ? {} : { maxWorkers: options.workers }),
     testTimeout: options.timeout ?? 30_000,
     provide: { engines: options.engines ?? ["copy", "pipe"] },
   },
@@ -52,13 +59,13 @@ const packet = (
   folder: string,
   mode: "exchange" | "request" | "connection",
   groupOrder: number,
-  timeout?: number,
+  options: Pick<Options, "timeout" | "workers">,
 ) =>
   project(`${folder}-${mode}`, groupOrder, {
     include: `test/${folder}/**/*.test.ts`,
     exclude: [ALONE, ...OF_OTHER_ENGINES],
     engines: [`packet-${mode}`],
-    ...(timeout === undefined ? {} : { timeout }),
+    ...options,
   });
 
 export default defineConfig({
@@ -81,16 +88,17 @@ export default defineConfig({
         include: "test/conformance/**/*.test.ts",
         exclude: [ALONE],
         engines: ["copy", "pipe", "sockmap"],
+        workers: CONFORMANCE_WORKERS,
       }),
       // Loading the programs takes a second of processor time for each proxy, and some tests start six.
-      packet("conformance", "exchange", 1, 60_000),
-      packet("conformance", "request", 1, 60_000),
-      packet("conformance", "connection", 1, 60_000),
+      packet("conformance", "exchange", 1, { timeout: 60_000, workers: CONFORMANCE_WORKERS }),
+      packet("conformance", "request", 1, { timeout: 60_000, workers: CONFORMANCE_WORKERS }),
+      packet("conformance", "connection", 1, { timeout: 60_000, workers: CONFORMANCE_WORKERS }),
       folder("hostile", 2, 60_000),
-      packet("hostile", "connection", 2, 60_000),
+      packet("hostile", "connection", 2, { timeout: 60_000 }),
       folder("kernel", 2, 60_000),
       folder("integration", 2, 120_000),
-      packet("integration", "connection", 2, 120_000),
+      packet("integration", "connection", 2, { timeout: 120_000 }),
       project("alone", 3, { include: ALONE, timeout: 60_000, alone: true }),
       project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 120_000, alone: true }),
     ],

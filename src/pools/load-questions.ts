@@ -1,4 +1,4 @@
-import { Client } from "undici";
+import type { Client } from "undici";
 import { formatAddress } from "./address.js";
 import { askAgentCheck, type BackendOrders, NO_ORDERS, parseAgentCheck, steady } from "./agent-check.js";
 import type { LoadReports } from "./load-report.js";
@@ -15,24 +15,19 @@ export interface Question {
 
 /** Asks `longsplice agent`. The connection stays open between questions: whether the backend accepts is not the point here. */
 export class AgentQuestion implements Question {
-  private readonly client: Client;
+  private client: Promise<Client> | undefined;
 
   constructor(
-    host: string,
-    port: number,
-    timeout: number,
+    private readonly host: string,
+    private readonly port: number,
+    private readonly timeout: number,
     private readonly slot: number,
     private readonly reports: LoadReports,
-  ) {
-    this.client = new Client(`http://${formatAddress({ kind: "tcp", host, port })}`, {
-      connect: { timeout },
-      // An agent sends a few hundred bytes.
-      maxResponseSize: 64 * 1024,
-    });
-  }
+  ) {}
 
   async ask(signal: AbortSignal): Promise<void> {
-    const { statusCode, body } = await this.client.request({ method: "GET", path: "/", signal });
+    this.client ??= this.open();
+    const { statusCode, body } = await (await this.client).request({ method: "GET", path: "/", signal });
     const text = await body.text();
     if (statusCode !== 200) throw new Error(`status ${statusCode}`);
     const figures = parseOrcaJson(text);
@@ -43,7 +38,14 @@ export class AgentQuestion implements Question {
   forget(): void {}
 
   close(): void {
-    this.client.destroy().catch(() => {});
+    this.client?.then((client) => client.destroy()).catch(() => {});
+  }
+
+  private async open(): Promise<Client> {
+    const { Client } = await import("undici");
+    const origin = `http://${formatAddress({ kind: "tcp", host: this.host, port: this.port })}`;
+    // An agent sends a few hundred bytes.
+    return new Client(origin, { connect: { timeout: this.timeout }, maxResponseSize: 64 * 1024 });
   }
 }
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { buildConnector, Client } from "undici";
+import type { buildConnector } from "undici";
 import { type Address, formatAddress } from "./address.js";
 
 /** How a backend is checked. Times in milliseconds. */
@@ -69,7 +69,11 @@ export const probe: Probe = async (address, check, signal) => {
 /** Redirects are not followed: they are a status like others. */
 async function ask(address: Address, check: BackendCheck, signal: AbortSignal): Promise<ProbeResult> {
   const origin = `http://${address.kind === "tcp" ? formatAddress(address) : "localhost"}`;
-  const client = new Client(origin, { connect: connectorFor(address, check, signal) });
+  const { Client, buildConnector } = await import("undici");
+  const where = address.kind === "unix" ? { socketPath: address.path } : {};
+  // A request that still waits for its connection is not told of the signal, and the client has a timeout of its own.
+  const connect = buildConnector({ ...where, signal, timeout: 0 });
+  const client = new Client(origin, { connect: behindHeader(connect, check) });
   const host = check.host === undefined ? {} : { host: check.host };
   try {
     const { statusCode, body } = await client.request({
@@ -119,14 +123,11 @@ async function connectOnly(address: Address, check: BackendCheck, signal: AbortS
 }
 
 /** Sends the PROXY header ahead of everything. */
-function connectorFor(address: Address, check: BackendCheck, signal: AbortSignal): buildConnector.connector {
-  const where = address.kind === "unix" ? { socketPath: address.path } : {};
-  // A request that still waits for its connection is not told of the signal, and the client has a timeout of its own.
-  const plain = buildConnector({ ...where, signal, timeout: 0 });
+function behindHeader(connect: buildConnector.connector, check: BackendCheck): buildConnector.connector {
   const header = PROXY_HEADERS[check.proxyProtocol];
-  if (header === "") return plain;
+  if (header === "") return connect;
   return (options, callback) =>
-    plain(options, (...result) => {
+    connect(options, (...result) => {
       result[1]?.write(header, "latin1");
       callback(...result);
     });

@@ -45,7 +45,12 @@
         "native/engine/copy/copy_engine.cc",
         "native/engine/pipe/pipe_engine.cc"
       ],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+        # A thread that ends runs no JavaScript any more, before it tells us so: then a call must fail, not abort the process.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+      ],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=c++17"],
       "cflags_cc": [
         "-std=c++20",

@@ -310,6 +310,7 @@ void WorkerBinding::access_log(std::string_view lines) {
   const Napi::HandleScope handles(Env());
   // Memory of its own, which can be given to another thread without a copy.
   auto memory = Napi::ArrayBuffer::New(Env(), lines.size());
+  if (memory.IsEmpty()) return;  // the thread is ending
   std::memcpy(memory.Data(), lines.data(), lines.size());
   on_access_log_.Call({Napi::Uint8Array::New(Env(), lines.size(), memory, 0)});
 }

@@ -74,6 +74,41 @@ forEachEngine("a worker that crashes", (engine) => {
     await proxy.stop();
   });
 
+  // What links report then reaches a thread in which no JavaScript may run any more.
+  it("ends alone when it crashes among requests of many others", async () => {
+    const proxy = await startWithBomb(engine);
+    let over = false;
+    const crashes = () =>
+      proxy.logs.filter(({ msg }) => /^a worker ended unexpectedly/.test(msg ?? "")).length;
+    const client = async () => {
+      while (!over) {
+        const wire = new Wire(net.connect(proxy.port, "127.0.0.1"));
+        try {
+          while (!over) {
+            await wire.send(request());
+            await readResponse(wire);
+          }
+        } catch {
+          // Its worker crashed.
+        } finally {
+          wire.destroy();
+        }
+      }
+    };
+    const clients = Array.from({ length: 16 }, client);
+    for (let crash = 1; crash <= 3; crash++) {
+      // A request that meets a worker which is ending is lost, and the sixth crash would be too many.
+      while (crashes() < crash) {
+        await proxy.exchange(request("GET / HTTP/1.1", { headers: ["x-bomb: 1"] })).catch(() => {});
+        await eventually("the crash", () => crashes() >= crash, 2_000).catch(() => {});
+      }
+      await proxy.status();
+    }
+    over = true;
+    await Promise.all(clients);
+    await proxy.stop();
+  });
+
   it("resets a client whose response would seem whole with a FIN", async () => {
     const proxy = await startWithBomb(engine, "127.0.0.1:0", async (wire) => {
       await wire.readHead();

@@ -1,6 +1,26 @@
 import { LOAD_ROW_CELLS, LoadCell, type ReportedFigure } from "./load-layout.js";
 import type { Backend } from "./types.js";
 
+/** A comparison with each name is cheaper than to look one up: a policy may ask for hundreds of candidates. */
+function cellOf(figure: ReportedFigure): number {
+  switch (figure) {
+    case "cpu":
+      return LoadCell.cpu;
+    case "memory":
+      return LoadCell.memory;
+    case "io":
+      return LoadCell.io;
+    case "tcpConnections":
+      return LoadCell.tcpConnections;
+    case "activeSockets":
+      return LoadCell.activeSockets;
+    case "queue":
+      return LoadCell.queue;
+    case "utilization":
+      return LoadCell.utilization;
+  }
+}
+
 /**
  * The backends a request may still go to, with their live load. Narrowing only moves a boundary: dropped
  * candidates stay behind it in the same array. So nothing is allocated, and a policy's narrowing can
@@ -70,7 +90,7 @@ export class Candidates {
 
   /** What the backend reported last of its load; -1 if it does not, or not any more. */
   reported(position: number, figure: ReportedFigure): number {
-    return this.cell(position, LoadCell[figure]) - 1;
+    return this.cell(position, cellOf(figure)) - 1;
   }
 
   /** Narrows to the candidate at a position. Throws RangeError as `at` does. */

@@ -30,7 +30,16 @@ export class BackendNumbers {
   private readonly owners = new SlotOwners();
   private numbers = new Int32Array(16);
 
-  constructor(private readonly numberOf: (backend: Backend) => number) {}
+  /**
+   * @param backends those that are known from the start
+   * @param numberOf what it throws for one of `backends` is thrown here
+   */
+  constructor(
+    backends: readonly Backend[],
+    private readonly numberOf: (backend: Backend) => number,
+  ) {
+    for (const backend of backends) this.learn(backend);
+  }
 
   /** Throws what the function throws, each time. */
   of(backend: Backend): number {

@@ -9,7 +9,7 @@ import {
   type SelectContext,
   z,
 } from "../../src/policy/index.js";
-import { SlotLabels } from "../slot-labels.js";
+import { BackendNumbers } from "../by-slot.js";
 import { UrlTable, urlEntries } from "../url-table.js";
 import { Kinds, KNOWN_KINDS, MOST_KINDS, OTHER } from "./kinds.js";
 import { LearnedKinds } from "./learned.js";
@@ -47,7 +47,7 @@ class ContentType implements Policy {
   readonly onDone?: (summary: ExchangeSummary) => void;
   private readonly kinds: Kinds;
   /** The kinds that backends serve, as bits. */
-  private readonly served: SlotLabels;
+  private readonly served: BackendNumbers;
   private readonly learned: LearnedKinds | undefined;
   /** By position: 1 for the candidates that serve the kind that is asked for now. */
   private serving = new Uint8Array(16);
@@ -57,7 +57,7 @@ class ContentType implements Policy {
     env: PolicyEnv,
   ) {
     this.kinds = new Kinds(options.kinds);
-    this.served = new SlotLabels(env.backends, (backend) => this.kindsOf(backend));
+    this.served = new BackendNumbers(env.backends, (backend) => this.kindsOf(backend));
     if (!options.learn) return;
     const learned = new LearnedKinds(this.kinds, options.entries, env);
     this.learned = learned;

@@ -8,8 +8,8 @@ import {
   type SelectContext,
   type z,
 } from "../../src/policy/index.js";
+import { BackendNumbers } from "../by-slot.js";
 import { Memo } from "../memo.js";
-import { SlotLabels } from "../slot-labels.js";
 import { options } from "./options.js";
 import { NOWHERE, Zones } from "./zones.js";
 
@@ -21,7 +21,7 @@ type Options = z.output<typeof options>;
 /** Narrows to the backends of the zone nearest to the client that has room (README.md). */
 class Nearest implements Policy {
   private readonly zoneOfClient: Memo<number>;
-  private readonly zoneOfBackend: SlotLabels;
+  private readonly zoneOfBackend: BackendNumbers;
   /** By the zone of the client: all zones, the nearest first, then the backends of none. */
   private readonly orders: readonly Int32Array[];
   /** Of the candidates, by zone. */
@@ -39,7 +39,7 @@ class Nearest implements Policy {
     const zones = new Zones(options.zones, options.database);
     const unlabelled = zones.names.length;
     this.zoneOfClient = new Memo(CLIENTS, (address) => zones.of(address));
-    this.zoneOfBackend = new SlotLabels(env.backends, (backend) => this.zoneOf(backend, zones.names));
+    this.zoneOfBackend = new BackendNumbers(env.backends, (backend) => this.zoneOf(backend, zones.names));
     this.orders = zones.names.map((_, zone) => Int32Array.from([...zones.order(zone), unlabelled]));
     this.active = new Int32Array(unlabelled + 1);
     this.weight = new Int32Array(unlabelled + 1);

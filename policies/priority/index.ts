@@ -31,7 +31,7 @@ class Priority implements Policy {
     private readonly factor: number,
     env: PolicyEnv,
   ) {
-    this.tiers = new BackendNumbers((backend) => tierOf(backend, label));
+    this.tiers = new BackendNumbers(env.backends, (backend) => tierOf(backend, label));
     this.lots = new EvenLots(env.random);
     for (const backend of env.backends) {
       const tier = this.tiers.of(backend);

@@ -1,4 +1,11 @@
-import { type Candidates, definePolicy, type Policy, type SelectContext, z } from "../../src/policy/index.js";
+import {
+  type Backend,
+  type Candidates,
+  definePolicy,
+  type Policy,
+  type SelectContext,
+  z,
+} from "../../src/policy/index.js";
 import { BackendNumbers } from "../by-slot.js";
 import { EvenLots } from "../even-lots.js";
 import { TextHash } from "../hashing/text-hash.js";
@@ -21,9 +28,10 @@ class WeightedSplit implements Policy {
     shares: Readonly<Record<string, number>>,
     private readonly sticky: boolean,
     private readonly lots: EvenLots,
+    backends: readonly Backend[],
   ) {
     const names = Object.keys(shares);
-    this.groups = new BackendNumbers(({ labels }) => names.indexOf(labels[label] ?? ""));
+    this.groups = new BackendNumbers(backends, ({ labels }) => names.indexOf(labels[label] ?? ""));
     this.shares = Float64Array.from(Object.values(shares));
     this.present = new Uint8Array(names.length);
     this.sums = new Float64Array(names.length);
@@ -92,5 +100,5 @@ export const weightedSplit = definePolicy({
   choosesBy: ({ sticky }) => (sticky ? "client" : "load"),
   needs: { headers: [] },
   create: ({ label, shares, sticky }, env) =>
-    new WeightedSplit(label, shares, sticky, new EvenLots(env.random)),
+    new WeightedSplit(label, shares, sticky, new EvenLots(env.random), env.backends),
 });

@@ -74,8 +74,9 @@ class ContentType implements Policy {
       this.serving[i] = serves;
       serving += serves;
     }
-    if (serving === count || (serving === 0 && !this.options.strict)) return;
-    candidates.filter(this.isServing);
+    if (serving === count) return;
+    if (serving > 0) candidates.filter(this.isServing);
+    else if (this.options.strict) candidates.refuse();
   }
 
   private kindOf(head: RequestHead, context: SelectContext): number {

@@ -30,6 +30,8 @@ function cellOf(figure: ReportedFigure): number {
  * the same number may differ.
  */
 export class Candidates {
+  private nobody = false;
+
   /**
    * @param load the load table (`load-layout.ts`)
    * @param slots cell 0 is the number of candidates, the slots of their backends follow; rewritten in place
@@ -115,11 +117,29 @@ export class Candidates {
   }
 
   /**
+   * Narrows to nobody: the client gets 503. A `filter` that happens to leave nobody is taken for a mistake, and undone; this is how to
+   * say that it is none.
+   */
+  refuse(): void {
+    this.slots[0] = 0;
+    this.nobody = true;
+  }
+
+  /**
+   * Whether somebody called `refuse`. For the policy chain.
+   * @internal
+   */
+  get refused(): boolean {
+    return this.nobody;
+  }
+
+  /**
    * Puts back what was dropped since `length` was this number. For the policy chain.
    * @internal
    */
   restore(length: number): void {
     this.slots[0] = length;
+    this.nobody = false;
   }
 
   /**

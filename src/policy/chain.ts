@@ -17,13 +17,16 @@ export interface PolicyCounters {
   /** Calls that threw or rejected. */
   errors: number;
   /**
-   * Calls that took more than the budget. Synchronous ones were obeyed all the same: they had already cost
-   * the time.
+   * Calls that took more than the budget. Synchronous ones were obeyed all the same: their answer is there, and the time may have been
+   * taken by whatever else the machine does.
    */
   late: number;
-  /** Calls that left no candidate. Legitimate, but the client gets 503. */
+  /** Calls that left no candidate without `refuse`. */
   emptied: number;
 }
+
+/** What can go wrong with a call; the names of the counters in the singular. */
+export type PolicyProblem = "error" | "late" | "emptied";
 
 /** Settings of a chain, with defaults for all of them. */
 export interface ChainOptions {
@@ -31,7 +34,7 @@ export interface ChainOptions {
    * Told about the 1st, 2nd, 4th, 8th ... problem of a policy, so a policy that fails always does not flood
    * the log.
    */
-  readonly report?: (policy: string, problem: "error" | "late", detail: unknown, times: number) => void;
+  readonly report?: (policy: string, problem: PolicyProblem, detail: unknown, times: number) => void;
   /** Monotonic milliseconds. */
   readonly clock?: () => number;
   readonly budgetMs?: number;
@@ -69,6 +72,8 @@ export class PolicyChain {
    * then, and never use the objects again: a late policy may still hold them.
    */
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void | Promise<void> {
+    // Whoever refused the request before has nothing to do with this one.
+    candidates.restore(candidates.length);
     for (let i = 0; i < this.links.length && candidates.length > 0; i++) {
       const before = candidates.length;
       const pending = this.call(i, head, candidates, context);
@@ -114,7 +119,7 @@ export class PolicyChain {
     try {
       const pending = (this.links[index] as ChainLink).policy.select(head, candidates, context);
       if (isThenable(pending)) return pending;
-      if (candidates.length === 0) this.counters.emptied++;
+      this.check(index, candidates, before);
     } catch (error) {
       candidates.restore(before);
       this.failed(index, error);
@@ -122,6 +127,14 @@ export class PolicyChain {
     const took = this.clock() - started;
     if (took > this.budgetMs) this.late(index, took);
     return undefined;
+  }
+
+  /** Undoes what a policy did if it left nobody, and did not say that it meant to. */
+  private check(index: number, candidates: Candidates, before: number): void {
+    if (candidates.length > 0 || candidates.refused) return;
+    candidates.restore(before);
+    this.counters.emptied++;
+    this.tell(index, "emptied", "it left no backend");
   }
 
   /** The rest of a chain whose policy `index` returned a promise. */
@@ -141,8 +154,8 @@ export class PolicyChain {
         view.restore(before);
         // The policy still holds this view, and may narrow it while the others work.
         view = view.fork();
-      } else if (pending !== undefined && view.length === 0) {
-        this.counters.emptied++;
+      } else if (pending !== undefined) {
+        this.check(i, view, before);
       }
       if (++i >= this.links.length || view.length === 0) break;
       before = view.length;
@@ -179,7 +192,7 @@ export class PolicyChain {
     this.tell(index, "late", milliseconds);
   }
 
-  private tell(index: number, problem: "error" | "late", detail: unknown): void {
+  private tell(index: number, problem: PolicyProblem, detail: unknown): void {
     const times = (this.problems[index] as number) + 1;
     this.problems[index] = times;
     if ((times & (times - 1)) === 0) {

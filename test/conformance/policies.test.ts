@@ -22,6 +22,7 @@ export default [
     needs: { headers: ["x-zone"] },
     create: () => ({
       select(head: Head, candidates: Candidates): void {
+        if (head.header("x-zone") === "refused") return candidates.refuse();
         candidates.filter((i) => candidates.at(i).labels.zone === head.header("x-zone"));
       },
     }),
@@ -34,9 +35,30 @@ export default [
     create: () => ({
       async select(head: Head, candidates: Candidates): Promise<void> {
         await new Promise((resolve) => setTimeout(resolve, 5));
+        if (head.header("x-zone") === "refused") return candidates.refuse();
         candidates.filter((i) => candidates.at(i).labels.zone === head.header("x-zone"));
       },
     }),
+  },
+  {
+    name: "slow",
+    apiVersion: 1,
+    options,
+    needs: { headers: [] },
+    create: () => ({
+      select(head: Head, candidates: Candidates): void {
+        const until = performance.now() + 51;
+        while (performance.now() < until);
+        candidates.keep(0);
+      },
+    }),
+  },
+  {
+    name: "gone",
+    apiVersion: 1,
+    options,
+    needs: { headers: [] },
+    create: () => ({ select: (head: Head, candidates: Candidates) => candidates.keep(3) }),
   },
   {
     name: "broken",
@@ -65,6 +87,8 @@ forEachEngine("policies", (engine) => {
     "source-hash": { name: "source-hash", options: { rule: "modulo" } },
     "by-zone": ["by-zone", "round-robin"],
     "by-zone-later": ["by-zone-later", "round-robin"],
+    slow: ["slow", "round-robin"],
+    gone: ["gone", "round-robin"],
     broken: ["broken", "round-robin"],
   };
   const config = () => ({
@@ -163,13 +187,27 @@ forEachEngine("policies", (engine) => {
       for (const zone of zones) expect(await ask(`/${name}/`, `x-zone: ${zone}`)).toBe(zone);
     });
 
-    it("may leave no candidate, which is 503", async () => {
-      expect(await ask(`/${name}/`, "x-zone: nowhere")).toBe("503");
+    it("is skipped and counted when it leaves nobody", async () => {
+      expect(zones).toContain(await ask(`/${name}/`, "x-zone: nowhere"));
+      const metrics = await proxy.metrics();
+      expect(metrics.sum("longsplice_policy_errors_total", { pool: name, kind: "emptied" })).toBe(1);
+    });
+
+    it("may refuse a request, which is 503", async () => {
+      expect(await ask(`/${name}/`, "x-zone: refused")).toBe("503");
     });
   });
 
   it("a policy that throws is counted and skipped", async () => {
     expect(new Set(await askOften(4, () => "/broken/")).size).toBe(3);
     expect((await proxy.metrics()).sum("longsplice_policy_errors_total", { pool: "broken" })).toBe(4);
+  });
+
+  it.each([
+    ["slow", "late"],
+    ["gone", "error"],
+  ])("one that is %s likewise", async (pool, kind) => {
+    expect(zones).toContain(await ask(`/${pool}/`));
+    expect((await proxy.metrics()).sum("longsplice_policy_errors_total", { pool, kind })).toBe(1);
   });
 });

@@ -58,14 +58,32 @@ describe("a chain of synchronous policies", () => {
     expect(chain.counters).toEqual({ errors: 1, late: 0, emptied: 0 });
   });
 
-  it("takes 'no candidate' for an answer and asks nobody else", () => {
+  it("skips a policy that leaves nobody", () => {
+    const candidates = abc();
+    const report = vi.fn();
+    const chain = chainOf([without("a", "b", "c"), without("b")], { report });
+    selectNow(chain, candidates);
+    expect(candidates.addresses().sort()).toEqual(["a", "c"]);
+    expect(chain.counters).toEqual({ errors: 0, late: 0, emptied: 1 });
+    expect(report.mock.calls).toEqual([["p0", "emptied", "it left no backend", 1]]);
+  });
+
+  it("obeys one that refuses the request, asks nobody else, and asks again for the next request", () => {
     const candidates = abc();
     const last = { select: vi.fn() };
-    const chain = chainOf([without("a", "b", "c"), last]);
-    selectNow(chain, candidates);
-    expect(candidates.length).toBe(0);
+    const refusing = { select: (_head: unknown, left: Candidates) => left.refuse() };
+    const chain = chainOf([refusing, last]);
+    for (let request = 0; request < 2; request++) {
+      candidates.reset();
+      selectNow(chain, candidates);
+      expect(candidates.length).toBe(0);
+    }
     expect(last.select).not.toHaveBeenCalled();
-    expect(chain.counters).toEqual({ errors: 0, late: 0, emptied: 1 });
+    expect(chain.counters).toEqual({ errors: 0, late: 0, emptied: 0 });
+    // That others refused before is no excuse.
+    candidates.reset();
+    selectNow(chainOf([without("a", "b", "c")]), candidates);
+    expect(candidates.length).toBe(3);
   });
 
   it("obeys a slow policy but counts it", () => {
@@ -142,16 +160,17 @@ describe("a chain with asynchronous policies", () => {
     expect(unhandled).not.toHaveBeenCalled();
   });
 
-  it("counts a policy that leaves nobody", async () => {
+  it("skips a policy that leaves nobody, and obeys one that refuses", async () => {
     const candidates = abc();
     const last = { select: vi.fn() };
-    const chain = chainOf([later(1, without("a", "b", "c")), last]);
+    const refusing = { select: (_head: unknown, left: Candidates) => left.refuse() };
+    const chain = chainOf([later(1, without("a", "b", "c")), last, later(1, refusing), last]);
     const result = select(chain, candidates);
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(2);
     await result;
     expect(candidates.length).toBe(0);
-    expect(last.select).not.toHaveBeenCalled();
-    expect(chain.counters.emptied).toBe(1);
+    expect(last.select).toHaveBeenCalledTimes(1);
+    expect(chain.counters).toEqual({ errors: 0, late: 0, emptied: 1 });
   });
 });
 

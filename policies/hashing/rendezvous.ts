@@ -35,8 +35,7 @@ export class Rendezvous implements Chooser {
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
       const backend = candidates.at(i);
-      // Strictly between 0 and 1, so that the logarithm is finite and negative.
-      const draw = ((this.draw(backend, a, b) >>> 0) + 0.5) / 2 ** 32;
+      const draw = unit(this.draw(backend, a, b));
       // No score is higher than weight / (1 - draw), which spares nearly all the logarithms.
       if ((1 - draw) * bestScore > weight) continue;
       if (bounded && !this.bound.admits(candidates, i, weight)) continue;
@@ -60,10 +59,5 @@ export class Rendezvous implements Chooser {
   }
 }
 
-/** Whether a backend of this weight with this draw wins over another one. */
-export function outbids(weight: number, draw: number, otherWeight: number, otherDraw: number): boolean {
-  const h = ((draw >>> 0) + 0.5) / 2 ** 32;
-  const other = ((otherDraw >>> 0) + 0.5) / 2 ** 32;
-  // Between equal weights the draws themselves decide: logarithms would cost more than all the rest.
-  return weight === otherWeight ? h > other : -weight / Math.log(h) > -otherWeight / Math.log(other);
-}
+/** A draw as a fraction strictly between 0 and 1, so that its logarithm is finite and negative. */
+export const unit = (draw: number): number => ((draw >>> 0) + 0.5) / 2 ** 32;

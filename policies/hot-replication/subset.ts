@@ -1,7 +1,7 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
 import { ExchangeLoads } from "../exchange-loads.js";
 import { UNBOUNDED } from "../hashing/bound.js";
-import { outbids, Rendezvous } from "../hashing/rendezvous.js";
+import { Rendezvous, unit } from "../hashing/rendezvous.js";
 import type { Lots } from "../lots.js";
 import type { UrlKey } from "../url-table.js";
 
@@ -9,9 +9,8 @@ import type { UrlKey } from "../url-table.js";
 export class Subset {
   private readonly rendezvous: Rendezvous;
   private readonly loads: ExchangeLoads;
-  /** The best so far, the first one first: weights and draws, and the positions that they belong to. */
-  private weights = new Int32Array(16);
-  private draws = new Int32Array(16);
+  /** Those that are in so far: a heap with the lowest score at its root, and the positions that the scores belong to. */
+  private scores = new Float64Array(16);
   private positions = new Int32Array(16);
   private size = 0;
 
@@ -23,7 +22,7 @@ export class Subset {
     this.loads = new ExchangeLoads(lots);
   }
 
-  /** Keeps the least loaded of the URL's first `replicas` backends; leaves nothing of nothing. */
+  /** Keeps the least loaded of the URL's first `replicas` backends, or of all; leaves nothing of nothing. */
   take(key: UrlKey, replicas: number, candidates: Candidates): void {
     if (replicas === 1) {
       const winner = this.rendezvous.choose(candidates, key.a, key.b);
@@ -31,36 +30,69 @@ export class Subset {
       return;
     }
     this.loads.take(candidates);
-    this.rank(key, replicas, candidates);
+    if (replicas >= candidates.length) {
+      candidates.keep(this.loads.least());
+      return;
+    }
+    this.gather(key, replicas, candidates);
     if (this.size > 0) candidates.keep(this.leastLoaded());
   }
 
-  /** Finds the first `most` in the order of the URL, by insertion: they are few. */
-  private rank(key: UrlKey, most: number, candidates: Candidates): void {
+  /** Finds the first `most` in the order of the URL. */
+  private gather(key: UrlKey, most: number, candidates: Candidates): void {
     this.makeRoom(most);
     this.size = 0;
+    const { scores } = this;
     const count = candidates.length;
     for (let i = 0; i < count; i++) {
       const weight = this.loads.weight(i);
       if (weight === 0) continue;
-      const draw = this.rendezvous.draw(candidates.at(i), key.a, key.b);
-      if (this.size === most && !this.outbids(most - 1, weight, draw)) continue;
-      let place = this.size < most ? this.size++ : most - 1;
-      for (; place > 0 && this.outbids(place - 1, weight, draw); place--) this.move(place - 1, place);
-      this.weights[place] = weight;
-      this.draws[place] = draw;
-      this.positions[place] = i;
+      const draw = unit(this.rendezvous.draw(candidates.at(i), key.a, key.b));
+      if (this.size < most) {
+        // At the end of the heap, where it may belong further up.
+        scores[this.size] = -weight / Math.log(draw);
+        this.rise(this.size++, i);
+        continue;
+      }
+      // As in `Rendezvous`: spares the logarithm of nearly all that are too low.
+      if ((1 - draw) * (scores[0] as number) > weight) continue;
+      const score = -weight / Math.log(draw);
+      if (score <= (scores[0] as number)) continue;
+      scores[0] = score;
+      this.sink(i);
     }
   }
 
-  private outbids(place: number, weight: number, draw: number): boolean {
-    return outbids(weight, draw, this.weights[place] as number, this.draws[place] as number);
+  /** Moves the entry at `place` up to where it belongs. */
+  private rise(place: number, position: number): void {
+    const { scores, positions } = this;
+    const score = scores[place] as number;
+    let at = place;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if ((scores[above] as number) <= score) break;
+      scores[at] = scores[above] as number;
+      positions[at] = positions[above] as number;
+      at = above;
+    }
+    scores[at] = score;
+    positions[at] = position;
   }
 
-  private move(from: number, to: number): void {
-    this.weights[to] = this.weights[from] as number;
-    this.draws[to] = this.draws[from] as number;
-    this.positions[to] = this.positions[from] as number;
+  /** Moves the entry at the root down to where it belongs. */
+  private sink(position: number): void {
+    const { scores, positions, size } = this;
+    const score = scores[0] as number;
+    let at = 0;
+    for (let below = 1; below < size; below = 2 * at + 1) {
+      if (below + 1 < size && (scores[below + 1] as number) < (scores[below] as number)) below++;
+      if ((scores[below] as number) >= score) break;
+      scores[at] = scores[below] as number;
+      positions[at] = positions[below] as number;
+      at = below;
+    }
+    scores[at] = score;
+    positions[at] = position;
   }
 
   /** The position with the fewest exchanges in flight per weight; lots among equals, by weight. */
@@ -82,8 +114,7 @@ export class Subset {
 
   private makeRoom(most: number): void {
     if (most <= this.positions.length) return;
-    this.weights = new Int32Array(2 * most);
-    this.draws = new Int32Array(2 * most);
+    this.scores = new Float64Array(2 * most);
     this.positions = new Int32Array(2 * most);
   }
 }

@@ -28,7 +28,7 @@ forEachEngine("the access log as JSON", (engine) => {
   const lines = (proxy: RunningProxy) => proxy.logs.filter((line) => "target" in line);
   /** The only line that was written since `from`. */
   const line = async (from: number) => {
-    await expect.poll(() => lines(proxy).length, { timeout: 5_000 }).toBe(from + 1);
+    await expect.poll(() => lines(proxy).length).toBe(from + 1);
     return lines(proxy)[from]!;
   };
 
@@ -74,7 +74,7 @@ forEachEngine("the access log as JSON", (engine) => {
     const client = await proxy.connect();
     await client.send(targets.map((target) => request(`GET ${target} HTTP/1.1`)).join(""));
     for (let i = 0; i < count; i++) expect((await readResponse(client)).status).toBe(404);
-    await expect.poll(() => lines(proxy).length, { timeout: 5_000 }).toBe(from + count);
+    await expect.poll(() => lines(proxy).length).toBe(from + count);
     const seen = lines(proxy).slice(from);
     expect(seen.map(({ target }) => target)).toEqual(targets);
     expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
@@ -101,7 +101,7 @@ forEachEngine("the access log as JSON", (engine) => {
     const client = await Wire.connect(v6.port, "::1");
     await client.send(request());
     await readResponse(client);
-    await expect.poll(() => lines(v6), { timeout: 5_000 }).toHaveLength(1);
+    await expect.poll(() => lines(v6)).toHaveLength(1);
     expect(lines(v6)[0]!.client).toBe(`[::1]:${client.socket.localPort}`);
   });
 
@@ -122,7 +122,7 @@ forEachEngine("the access log in the combined format", (engine) => {
     const headers = ["referer: http://from.example/", 'user-agent: a "quoted" agent'];
     await proxy.exchange(request("GET /a?q=1 HTTP/1.1", { headers }));
     const lines = () => proxy.otherLines.filter((line) => !line.includes(WARM_UP_TARGET));
-    await expect.poll(lines, { timeout: 5_000 }).toHaveLength(1);
+    await expect.poll(lines).toHaveLength(1);
     expect(lines()[0]).toMatch(
       /^127\.0\.0\.1 - - \[\d\d\/\w{3}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET \/a\?q=1 HTTP\/1\.1" 200 5 "http:\/\/from\.example\/" "a \\x22quoted\\x22 agent"$/,
     );

@@ -176,11 +176,11 @@ forEachEngine("health checks", (engine) => {
     const fine = (target: string) => (target === "/healthz" ? ok("fine") : ok("served"));
     well.answer((message) => fine(message.target));
     ill.answer((message) => (message.target === "/healthz" ? response("500 Ill", { body: "" }) : ok("ill")));
-    await expect.poll(() => health(well.address), { timeout: 5000 }).toBe(1);
-    await expect.poll(() => health(ill.address), { timeout: 5000 }).toBe(0);
+    await expect.poll(() => health(well.address)).toBe(1);
+    await expect.poll(() => health(ill.address)).toBe(0);
     for (let i = 0; i < 6; i++) expect((await proxy.exchange(request())).body.toString()).toBe("served");
     ill.answer((message) => fine(message.target));
-    await expect.poll(() => health(ill.address), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => health(ill.address)).toBe(1);
     for (let i = 0; i < 6; i++) await proxy.exchange(request());
     expect(ill.requests.filter(({ target }) => target === "/").length).toBeGreaterThan(0);
   });

@@ -63,7 +63,7 @@ forEachEngine("backpressure", (engine) => {
     });
     const before = rssBytes(proxy.pid);
     const client = await proxy.connect();
-    client.patience = 20_000;
+    client.patience = 60_000;
     await client.send(request());
     client.pause();
     await origin.connection();
@@ -79,7 +79,7 @@ forEachEngine("backpressure", (engine) => {
   it("stops reading from the client while the backend does not read, and loses nothing", async () => {
     origin.script(async (wire) => {
       await wire.readHead();
-      wire.patience = 20_000;
+      wire.patience = 60_000;
       wire.pause();
       await stalled(() => flow.sent);
       held = flow.sent;
@@ -91,7 +91,7 @@ forEachEngine("backpressure", (engine) => {
     let grown = 0;
     const before = rssBytes(proxy.pid);
     const client = await proxy.connect();
-    client.patience = 20_000;
+    client.patience = 60_000;
     await client.send(request("POST / HTTP/1.1", { headers: [`content-length: ${TOTAL * MB}`] }));
     const flow = pour(client);
     const answer = await readResponse(client);
@@ -117,7 +117,7 @@ forEachEngine("backpressure", (engine) => {
     for (let i = 0; i < 20; i++) {
       expect((await proxy.exchange(request("GET /quick HTTP/1.1"))).body.toString()).toBe("quick");
     }
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(performance.now() - start).toBeLessThan(15_000);
   });
 
   it("bounds what a client that pipelines without reading can make it hold", async () => {

@@ -122,7 +122,7 @@ forEachEngine("limits", (engine) => {
       await client.send(request());
       expect((await readResponse(client)).status).toBe(200);
     }
-    const third = await narrow.connect();
+    const third = await narrow.connectCold();
     await third.send(request("GET /third HTTP/1.1"));
     await delay(200);
     expect(third.received.toString()).not.toContain("200 OK");

@@ -148,7 +148,7 @@ it("has so many pipes for clients that do not read, copies for the others, and l
   const full = before + 2 * clients.length + 2 * PIPES;
   await eventually("all pipes to hold bytes", () => openChannels(proxy.pid) === full, 20_000);
   for (const client of clients) {
-    client.patience = 20_000;
+    client.patience = 60_000;
     client.resume();
     expect((await readResponse(client)).body.equals(STUCK)).toBe(true);
     client.reset();
@@ -161,7 +161,7 @@ it("has so many pipes for clients that do not read, copies for the others, and l
   expect(without).toBeGreaterThan(0);
   expect(without).toBeLessThan(clients.length);
   await proxy.stop();
-}, 60_000);
+}, 120_000);
 
 it("copies where the process has no descriptors for a pipe", async () => {
   const origin = await startSizedOrigin();

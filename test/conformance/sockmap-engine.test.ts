@@ -113,7 +113,7 @@ whereUsable(
       clients.push(client);
     }
     for (const client of clients) {
-      client.patience = 20_000;
+      client.patience = 60_000;
       client.resume();
       expect((await readResponse(client)).body.equals(body)).toBe(true);
       client.reset();
@@ -124,7 +124,7 @@ whereUsable(
     expect((await moved(proxy)).sockmap).toBeGreaterThan(4 * body.length);
     await proxy.stop();
   },
-  60_000,
+  120_000,
 );
 
 whereUsable("cuts both connections when one end is gone in the middle, and lives on", async () => {

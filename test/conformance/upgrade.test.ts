@@ -8,7 +8,7 @@ import { expectNothingReached, expectRefused } from "../support/expect.js";
 import { startRawOrigin, useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readRequestHead, readResponse } from "../support/message.js";
 import { startProxy } from "../support/proxy.js";
-import { delay, within } from "../support/wait.js";
+import { delay, PATIENCE_MS, within } from "../support/wait.js";
 import type { Wire } from "../support/wire.js";
 
 const UPGRADE = ["connection: upgrade", "upgrade: echo"];
@@ -125,13 +125,13 @@ forEachEngine("upgrade with raw peers", (engine) => {
     own.script(async (wire) => {
       await wire.readHead();
       await wire.send(SWITCH);
-      await delay(700);
+      await delay(2_000);
       await wire.send("late");
     });
     const patient = await startProxy({
       engine,
       backends: [own.address],
-      config: { timeouts: { response: "300ms", header: "300ms", idle: "300ms", stream: "5s" } },
+      config: { timeouts: { response: "1s", header: "1s", idle: "1s", stream: "8s" } },
     });
     const client = await patient.connect();
     await client.send(request("GET / HTTP/1.1", { headers: UPGRADE }));
@@ -158,14 +158,18 @@ forEachEngine("WebSocket", (engine) => {
 
   async function open(): Promise<WebSocket> {
     const socket = new WebSocket(`${proxy.url.replace("http", "ws")}/chat`);
-    await within(new Promise((resolve) => socket.once("open", resolve)), 5000, "the WebSocket handshake");
+    await within(
+      new Promise((resolve) => socket.once("open", resolve)),
+      PATIENCE_MS,
+      "the WebSocket handshake",
+    );
     return socket;
   }
 
   const echo = (socket: WebSocket, message: string | Buffer): Promise<Buffer> => {
     const answer = new Promise<Buffer>((resolve) => socket.once("message", (data: Buffer) => resolve(data)));
     socket.send(message);
-    return within(answer, 5000, "the echo");
+    return within(answer, PATIENCE_MS, "the echo");
   };
 
   it("echoes messages of all sizes", async () => {
@@ -186,9 +190,10 @@ forEachEngine("WebSocket", (engine) => {
 
   it("delivers the close code to both ends", async () => {
     const socket = await open();
-    const atServer = new Promise<number>((resolve) => [...sockets.clients][0]!.once("close", resolve));
+    // Those of earlier tests may still be there.
+    const atServer = new Promise<number>((resolve) => [...sockets.clients].at(-1)!.once("close", resolve));
     const atClient = new Promise<number>((resolve) => socket.once("close", resolve));
     socket.close(4001, "done");
-    expect(await within(Promise.all([atServer, atClient]), 5000, "the close")).toEqual([4001, 4001]);
+    expect(await within(Promise.all([atServer, atClient]), PATIENCE_MS, "the close")).toEqual([4001, 4001]);
   });
 });

@@ -8,7 +8,7 @@ import { engineFlags, forEachEngine } from "../support/engines.js";
 import { startRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
 import { BIN, portOf } from "../support/proxy.js";
-import { eventually, within } from "../support/wait.js";
+import { eventually, START_MS, within } from "../support/wait.js";
 import { Wire } from "../support/wire.js";
 
 /** More lines than a pipe or a socket holds. */
@@ -48,14 +48,15 @@ const readers: Record<string, (start: Start) => Promise<{ child: ChildProcess; r
     const child = start(writer);
     const buffer = Buffer.alloc(4096);
     let text = "";
-    const ready = await eventually("the ready line", () => {
+    const read = () => {
       try {
         text += buffer.toString("utf8", 0, readSync(reader, buffer));
       } catch {
         // Nothing is there yet.
       }
       return readyLine(text);
-    });
+    };
+    const ready = await eventually("the ready line", read, START_MS);
     closeSync(writer);
     return { child, ready };
   },
@@ -80,6 +81,6 @@ forEachEngine("a reader of the log that hangs", (engine) => {
     client.destroy();
     const exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve(signal ?? code)));
     child.kill("SIGTERM");
-    expect(await within(exited, 5_000, "the proxy's exit")).toBe(0);
+    expect(await within(exited, 20_000, "the proxy's exit")).toBe(0);
   });
 });

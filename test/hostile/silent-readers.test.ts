@@ -80,7 +80,7 @@ forEachEngine("readers that take nothing", (engine) => {
     });
     const memory = watchMemory(proxy.pid);
     const client = await proxy.connect();
-    client.patience = 20_000;
+    client.patience = 60_000;
     client.pause();
     await client.send(request());
     await origin.connection();
@@ -100,13 +100,13 @@ forEachEngine("readers that take nothing", (engine) => {
     origin.script(async (wire) => {
       wire.pause();
       await reading.passed;
-      wire.patience = 20_000;
+      wire.patience = 60_000;
       wire.resume();
       await wire.send(ok(sha256((await readRequest(wire)).body)));
     });
     const memory = watchMemory(proxy.pid);
     const client = await proxy.connect();
-    client.patience = 20_000;
+    client.patience = 60_000;
     const { sent } = pour(client, [request("POST / HTTP/1.1", { headers }), ...pieces()]);
     await stalled(sent);
     expect(sent()).toBeLessThan(TOTAL);

@@ -50,5 +50,5 @@ forEachEngine("random traffic", (engine) => {
     expect(metrics.sum("longsplice_requests_total", { code: "200" })).toBe(WARM_UP + MEASURED);
     await expectEngineWorked(proxy, engine);
     await proxy.stop();
-  }, 90_000);
+  }, 240_000);
 });

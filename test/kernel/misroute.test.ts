@@ -39,11 +39,11 @@ async function startBackends(space: Namespace): Promise<() => Promise<BackendRec
   const file = join(folder, "records");
   const names = BACKENDS.map(({ pool, name, port }) => `${pool}/${name}=${port}`);
   const { child, lines } = start(space, ["backends", file, ...names]);
-  await within(once(lines, "line"), 10_000, "the backends' start");
+  await within(once(lines, "line"), 45_000, "the backends' start");
   return async () => {
     const ended = once(child, "close");
     child.kill("SIGTERM");
-    await within(ended, 10_000, "the backends' end");
+    await within(ended, 45_000, "the backends' end");
     const records = readFileSync(file, "utf8").trim().split("\n");
     return records.map((record) => JSON.parse(record) as BackendRecord);
   };
@@ -51,7 +51,7 @@ async function startBackends(space: Namespace): Promise<() => Promise<BackendRec
 
 async function play(space: Namespace, target: string): Promise<ClientReport> {
   const { lines } = start(space, ["client", target, "8080", String(SEED), String(REQUESTS)]);
-  return JSON.parse((await within(once(lines, "line"), 100_000, "the client's end"))[0]) as ClientReport;
+  return JSON.parse((await within(once(lines, "line"), 200_000, "the client's end"))[0]) as ClientReport;
 }
 
 /** What is wrong with a request as a backend got it. */
@@ -124,5 +124,5 @@ it.each([
     await proxy.stop();
     expect(complaints(await stopBackends(), report.connections).slice(0, 20)).toEqual([]);
   },
-  120_000,
+  300_000,
 );

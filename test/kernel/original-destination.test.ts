@@ -22,7 +22,7 @@ function says(child: { stdout: NodeJS.ReadableStream | null }, text: string): Pr
       if (line.includes(text)) resolve();
     });
   });
-  return within(said, 15_000, text);
+  return within(said, 45_000, text);
 }
 
 /** client - router with the proxy and a redirect of port 80 - backend with two addresses of each family. */

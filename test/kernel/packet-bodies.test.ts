@@ -62,7 +62,7 @@ describe("a connection", () => {
     // Those with less than 512 KiB still to come are copied, and the first ones, until both ends have opened their windows.
     const links = await expectCycles(run, randomTargets(1_700, 1.5 * MB, 7));
     expect(links).toBeGreaterThan(1_000);
-  }, 120_000);
+  }, 240_000);
 });
 
 describe("a client that trickles a long body", () => {

@@ -21,7 +21,7 @@ function programsAt({ proxy, proxyInterfaces }: Topology): number {
 }
 
 const expectNoPrograms = (topology: Topology) =>
-  eventually("the end of all programs at the interfaces", () => programsAt(topology) === 0, 3_000);
+  eventually("the end of all programs at the interfaces", () => programsAt(topology) === 0);
 
 /** The network namespaces that the threads and descriptors of a process and its children are in, or hold. */
 function namespacesOf(pid: number): Set<string> {
@@ -37,7 +37,7 @@ function namespacesOf(pid: number): Set<string> {
 
 /** Expects that nothing holds them any more: no process, no interface, no pin. */
 const expectGone = (objects: readonly string[]) =>
-  eventually("the end of all BPF objects", () => existing(objects).length === 0, 5_000);
+  eventually("the end of all BPF objects", () => existing(objects).length === 0);
 
 describe("a proxy that goes", () => {
   it("leaves no program behind, whether it stops or is killed", async () => {
@@ -258,13 +258,13 @@ describe("a WebSocket", () => {
     ["local", 6],
   ] as const)("of %s hosts with IPv%i lives in a link", async (placement, family) => {
     const topology = await Topology.make(placement, family);
-    expect(await webSocketLine(topology.backend, ["server", "9001"], 10_000)).toBe("ready");
+    expect(await webSocketLine(topology.backend, ["server", "9001"], 45_000)).toBe("ready");
     const proxy = await PacketProxy.start(topology.proxy, {
       listen: topology.listen,
       backends: [withPort(topology.backends[0]!, 9_001)],
     });
     const url = `ws://${withPort(topology.target, 8_080)}/chat`;
-    expect(await webSocketLine(topology.client, ["client", url, "1000"], 25_000)).toBe("right");
+    expect(await webSocketLine(topology.client, ["client", url, "1000"], 60_000)).toBe("right");
     const counters = await proxy.quietCounters();
     expect(counters.fallbacks).toEqual({});
     expect(counters.links("finished")).toBe(1);

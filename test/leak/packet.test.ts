@@ -88,7 +88,7 @@ interface ServerCounts {
 async function startServer({ backend, backends }: Topology) {
   const child = backend.start(packetProgram("churn_server"), [backends[0]!, "9000"]);
   const lines = createInterface({ input: child.stdout! });
-  await within(once(lines, "line"), 5_000, "the server's start");
+  await within(once(lines, "line"), 30_000, "the server's start");
   return {
     /** Closes all connections. */
     disconnect: () => void child.kill("SIGUSR1"),
@@ -96,7 +96,7 @@ async function startServer({ backend, backends }: Topology) {
     stop: async () => {
       const last = once(lines, "line");
       child.kill("SIGTERM");
-      return JSON.parse((await within(last, 5_000, "the server's end"))[0]) as ServerCounts;
+      return JSON.parse((await within(last, 30_000, "the server's end"))[0]) as ServerCounts;
     },
   };
 }
@@ -176,7 +176,7 @@ async function soak(topology: Topology): Promise<void> {
 
 /** A proxy beside, whose links end all at once, but for a WebSocket's. Its `timeouts.stream` is far shorter than it stays. */
 async function stay(topology: Topology): Promise<void> {
-  expect(await webSocketLine(topology.backend, ["server", "9001"], 20_000)).toBe("ready");
+  expect(await webSocketLine(topology.backend, ["server", "9001"], 45_000)).toBe("ready");
   const proxy = await PacketProxy.start(topology.proxy, {
     listen: topology.listen.replace(":8080", ":8081"),
     backends: [withPort(topology.backends[0]!, 9_001)],
@@ -185,7 +185,7 @@ async function stay(topology: Topology): Promise<void> {
   });
   const all = room(await proxy.counters());
   const url = `ws://${withPort(topology.target, 8_081)}/`;
-  expect(await webSocketLine(topology.client, ["client", url, "10"], 20_000)).toBe("right");
+  expect(await webSocketLine(topology.client, ["client", url, "10"], 45_000)).toBe("right");
   const once = await proxy.quietCounters();
   expect([once.links("finished"), once.records("free"), room(once)]).toEqual([1, all - 2, all]);
   expect(await webSocketLine(topology.client, ["stay", url, String(LINGER_S + 2)], 100_000)).toBe("right");
@@ -202,7 +202,7 @@ it("160,000 spliced connections leave nothing behind, while a WebSocket stays fo
   setSysctl(topology.client, "net/ipv4/tcp_tw_reuse", 1);
   setSysctl(topology.proxy, "net/ipv4/ip_local_port_range", PORTS);
   await Promise.all([soak(topology), stay(topology)]);
-}, 240_000);
+}, 480_000);
 
 it("connections whose requests are judged one by one leave nothing behind", async () => {
   const topology = await Topology.make("routed", 4);
@@ -238,4 +238,4 @@ it("connections whose requests are judged one by one leave nothing behind", asyn
   expect(sockets.filter((state) => state !== "TIME-WAIT")).toEqual([]);
   expect((await server.stop()).open).toBe(0);
   await proxy.stop();
-}, 120_000);
+}, 240_000);

@@ -3,9 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
 import { BIN, portOf } from "./proxy.js";
-import { within } from "./wait.js";
-
-const START_MS = 15_000;
+import { PATIENCE_MS, START_MS, within } from "./wait.js";
 
 export class AgentProcess {
   private constructor(
@@ -39,6 +37,6 @@ export class AgentProcess {
   async stop(): Promise<number | null> {
     const exit = new Promise<number | null>((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGTERM");
-    return within(exit, 5000, "the agent's exit after SIGTERM");
+    return within(exit, PATIENCE_MS, "the agent's exit after SIGTERM");
   }
 }

@@ -20,7 +20,7 @@ export class TrickleProcess {
     const process = new TrickleProcess(port, count);
     onTestFinished(() => process.stop());
     const allOpen = new Promise((resolve) => process.#child.once("message", resolve));
-    await within(allOpen, 30_000, `${count} trickling clients`);
+    await within(allOpen, 60_000, `${count} trickling clients`);
     return process;
   }
 

@@ -29,7 +29,7 @@ export class Namespace {
     return execFileSync("ip", ["netns", "exec", this.name, program, ...args], {
       input,
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 60_000,
     });
   }
 

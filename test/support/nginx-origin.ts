@@ -59,7 +59,7 @@ export class NginxOrigin {
     if (child && child.exitCode === null) {
       const exited = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
-      await within(exited, 5_000, "the exit of nginx");
+      await within(exited, 15_000, "the exit of nginx");
     }
     rmSync(this.directory, { recursive: true, force: true });
   }

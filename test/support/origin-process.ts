@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { OriginCommand, OriginReport } from "./origin-protocol.js";
-import { within } from "./wait.js";
+import { PATIENCE_MS, START_MS, within } from "./wait.js";
 
 /** An origin that can be killed; see `origin-program.ts` for what it answers. */
 export class OriginProcess {
@@ -25,7 +25,7 @@ export class OriginProcess {
   static async start(name: string, host = "127.0.0.1", port = 0): Promise<OriginProcess> {
     const origin = new OriginProcess(name, host, port);
     onTestFinished(() => origin.kill());
-    origin.#port = (await origin.#report("listening", 15_000)).port;
+    origin.#port = (await origin.#report("listening", START_MS)).port;
     return origin;
   }
 
@@ -53,7 +53,7 @@ export class OriginProcess {
   }
 
   #ask<K extends OriginReport["kind"]>(command: OriginCommand, kind: K) {
-    const answer = this.#report(kind, 5_000);
+    const answer = this.#report(kind, PATIENCE_MS);
     this.#child.send(command);
     return answer;
   }

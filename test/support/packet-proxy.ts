@@ -10,7 +10,7 @@ import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import type { Namespace } from "./netns.js";
 import { Samples } from "./prometheus.js";
-import { eventually, within } from "./wait.js";
+import { eventually, START_MS, within } from "./wait.js";
 
 const BIN = process.env.LONGSPLICE_BIN ?? fileURLToPath(new URL("../../bin/longsplice.js", import.meta.url));
 
@@ -119,7 +119,7 @@ export class PacketProxy {
         reject(new Error(`the proxy ended with ${code}\n${proxy.lines.slice(-40).join("\n")}`)),
       );
     });
-    await within(ready, 15_000, "the proxy's start");
+    await within(ready, START_MS, "the proxy's start");
     return proxy;
   }
 
@@ -129,7 +129,7 @@ export class PacketProxy {
 
   async counters(): Promise<PacketCounters> {
     const url = `http://127.0.0.1:${this.#adminPort}/metrics`;
-    const page = this.#space.run("curl", ["-sS", "--max-time", "5", url]);
+    const page = this.#space.run("curl", ["-sS", "--max-time", "15", url]);
     return new PacketCounters(new Samples(page));
   }
 
@@ -145,7 +145,7 @@ export class PacketProxy {
   async stop(): Promise<void> {
     const ended = once(this.#child, "close");
     this.#child.kill("SIGTERM");
-    const [code] = (await within(ended, 6_000, "the proxy's exit after SIGTERM")) as [number | null];
+    const [code] = (await within(ended, 20_000, "the proxy's exit after SIGTERM")) as [number | null];
     if (code !== 0) throw new Error(`the proxy exited with ${code}`);
   }
 

@@ -90,7 +90,7 @@ export class PeerServer {
         child.once("close", () => reject(new Error("the backend ended")));
         const made: PeerServer = new PeerServer(child, () => resolve(made));
       }),
-      5_000,
+      15_000,
       "the backend's start",
     );
   }
@@ -158,7 +158,7 @@ export class PacketRun {
   /** What the backends reported of so many connections; forgets them. */
   async served(count = 1): Promise<ServerReport[]> {
     const all = () => this.servers.flatMap(({ reports }) => reports);
-    await eventually(`${count} reports of backends`, () => all().length >= count, 10_000);
+    await eventually(`${count} reports of backends`, () => all().length >= count, 20_000);
     const reports = all();
     expect(reports).toHaveLength(count);
     for (const server of this.servers) server.reports.length = 0;

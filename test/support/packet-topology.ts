@@ -65,7 +65,7 @@ class Impairment {
 
   static async start(space: Namespace, rules: readonly string[]): Promise<Impairment> {
     const impairment = new Impairment(space.start(packetProgram("impair"), ["left", "right", ...rules]));
-    await within(once(impairment.#child.stdout!, "data"), 5_000, "the impairment's start");
+    await within(once(impairment.#child.stdout!, "data"), 15_000, "the impairment's start");
     return impairment;
   }
 
@@ -73,7 +73,7 @@ class Impairment {
   async stop(): Promise<{ toRight: ImpairCounts; toLeft: ImpairCounts }> {
     const ended = once(this.#child, "close");
     this.#child.kill("SIGTERM");
-    await within(ended, 5_000, "the impairment's end");
+    await within(ended, 15_000, "the impairment's end");
     return JSON.parse(this.#lines.at(-1)!) as { toRight: ImpairCounts; toLeft: ImpairCounts };
   }
 }

@@ -10,16 +10,15 @@ import { stringify } from "yaml";
 import { type EngineName, engineFlags, linksRequests } from "./engines.js";
 import { type ResponseMessage, readResponse } from "./message.js";
 import { Samples } from "./prometheus.js";
-import { eventually, within } from "./wait.js";
+import { eventually, START_MS, within } from "./wait.js";
 import { WARM_UP_TARGET, warmUp } from "./warm-up.js";
 import { type Bytes, Wire } from "./wire.js";
 
 /** LONGSPLICE_BIN points the whole suite at another build, for instance an installed one. */
 export const BIN =
   process.env.LONGSPLICE_BIN ?? fileURLToPath(new URL("../../bin/longsplice.js", import.meta.url));
-const START_MS = 15_000;
 /** What a stop may take beyond the drain time: closing, flushing, the exit of Node. */
-const STOP_SLACK_MS = 5_000;
+const STOP_SLACK_MS = 20_000;
 
 export interface ProxyOptions {
   engine?: EngineName;

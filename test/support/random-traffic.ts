@@ -116,7 +116,7 @@ export async function sendRandomTraffic(options: {
     let wire: Wire | undefined;
     for (let plans = batch(); plans.length > 0; plans = batch()) {
       wire ??= await Wire.connect(port);
-      wire.patience = 20_000;
+      wire.patience = 60_000;
       // Not awaited: responses have to be read while later requests of the batch are still being written.
       void wire.send(...plans.map((plan) => encode(plan, random)));
       for (const plan of plans) {

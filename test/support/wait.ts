@@ -3,7 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 export { delay };
 
 /** How long a test waits for something that should happen at once, before it calls it missing. */
-export const PATIENCE_MS = 5_000;
+export const PATIENCE_MS = 15_000;
+
+/** The same for a process that starts, which takes about a second of processor time: a busy machine has little of it. */
+export const START_MS = 45_000;
 
 /** Resolves with the promise, or rejects naming `what` when it takes longer than `ms`. */
 export async function within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {

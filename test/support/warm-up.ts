@@ -9,7 +9,7 @@ export const WARM_UP_TARGET = "/warm-up";
 const FIELD = "x-warm-up";
 const ROUNDS = 2;
 /** An origin of tests answers at once, whatever its script does. Who does not is none of those. */
-const PATIENCE_MS = 1_000;
+const PATIENCE_MS = 5_000;
 
 /** Whether a packet is such a request, and nothing else. They come alone, because their client waits for the response. */
 export function isWarmUp(packet: Buffer): boolean {

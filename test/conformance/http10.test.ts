@@ -3,7 +3,7 @@ import { chunked, ok, pattern, request, response } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
-import { delay } from "../support/wait.js";
+import { eventually } from "../support/wait.js";
 
 const BINARY = pattern(100_000);
 
@@ -46,7 +46,7 @@ forEachEngine("HTTP/1.0", (engine) => {
       await wire.readHead();
       await wire.send(response("200 OK", { headers: ["transfer-encoding: chunked"] }), "5\r\nhello\r\n");
       // libuv reports a RST that arrives together with data as the end of the stream.
-      await delay(100);
+      await eventually("the first bytes at the client", () => client.received.includes("hello"));
       wire.finish();
     });
     const client = await proxy.connect();

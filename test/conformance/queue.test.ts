@@ -13,7 +13,7 @@ forEachEngine("maxConnections of a pool", (engine) => {
       routes: [{ match: {}, pool: "main" }],
       pools: { main: { backends: [{ address: origin.address }], maxConnections: 2 } },
       limits: { queue: 3 },
-      timeouts: { queue: "1s" },
+      timeouts: { queue: "3s" },
     },
     warmUp: false as const,
   });
@@ -80,7 +80,8 @@ forEachEngine("maxConnections of a pool", (engine) => {
     const late = await proxy.connect();
     await late.send(request("GET /late HTTP/1.1"));
     await expectErrorAnswer(late, 503);
-    expect(performance.now() - start).toBeLessThan(500);
+    // Long before those that wait.
+    expect(performance.now() - start).toBeLessThan(2_500);
     gate.open();
     await Promise.all(clients.map((client) => readResponse(client)));
   });

@@ -26,7 +26,7 @@ forEachEngine("what once went wrong", (engine) => {
         one: { backends: [{ address: first.address }] },
         two: { backends: [{ address: first.address }, { address: second.address }] },
       },
-      timeouts: { stream: "1s" },
+      timeouts: { stream: "5s" },
     },
   }));
 

@@ -22,7 +22,7 @@ forEachEngine("the budget of retries", (engine) => {
         half: { backends: backends(), retries: { percent: 50, min: 0 } },
         none: { backends: backends(), retries: { percent: 0, min: 0 } },
       },
-      timeouts: { queue: "1s" },
+      timeouts: { queue: "3s" },
     },
     warmUp: false as const,
   });
@@ -104,7 +104,7 @@ forEachEngine("the budget of retries", (engine) => {
     });
     const clients = await failing(6, "/two");
     for (const client of clients) await expectErrorAnswer(client, 502);
-    expect(performance.now() - start).toBeLessThan(900);
+    expect(performance.now() - start).toBeLessThan(2_700);
   });
 
   it("is there again when the retries have ended", async () => {

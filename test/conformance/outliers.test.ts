@@ -42,9 +42,13 @@ forEachEngine("outliers of a pool", (engine) => {
     well.answer(ok());
     let cured = false;
     ill.answer(() => (cured ? ok("well again") : response("500 Ill", { body: "" })));
-    const proxy = await start({ ejection: "3s" });
-    // Where connections stay with their backend some of them are with each.
-    const clients = await Promise.all(Array.from({ length: 6 }, () => proxy.connect()));
+    const proxy = await start({ ejection: "6s" });
+    const clients: Wire[] = [];
+    for (let i = 0; i < 6; i++) {
+      // Where connections stay with their backend some are with each: it is that of their second request.
+      if (i % 2 === 1) await proxy.exchange(request(), "GET", proxy.connectCold);
+      clients.push(await proxy.connect());
+    }
     await eventually("the ejection", async () => {
       for (const client of clients) await status(client);
       return !(await isIn(proxy, ill.address));

@@ -27,15 +27,17 @@ async function ask(client: Wire, path: string): Promise<Buffer> {
   return (await readResponse(client)).body;
 }
 
-/** An origin that answers with as many bytes as the path says, the head in a piece of its own. */
-async function startSizedOrigin() {
+/** An origin that answers with as many bytes as the path says, the head by itself, and the body when its client has the head. */
+async function startSizedOrigin(client: () => Wire) {
   const origin = await startRawOrigin();
   origin.script(async (wire) => {
     for (;;) {
       const { target } = await readRequest(wire);
       const body = pattern(Number(target.slice(1)));
+      const before = client().receivedLength;
       await wire.send(response("200 OK", { headers: [`content-length: ${body.length}`] }));
-      // A proxy that has the head asks for the rest before it comes.
+      // A proxy that has passed the head on asks for the rest before it comes.
+      await eventually("the head at the client", () => client().receivedLength > before);
       await new Promise((resolve) => setTimeout(resolve, 5));
       await wire.send(body);
     }
@@ -51,10 +53,10 @@ if (!usable)
   });
 
 whereUsable("takes bodies between two sizes, and says in the access log which", async () => {
-  const origin = await startSizedOrigin();
+  const origin = await startSizedOrigin(() => client);
   const config = { sockmapFrom: "64KiB", sockmapTo: "256KiB", accessLog: "json" };
   const proxy = await startProxy({ engine: "sockmap", backends: [origin.address], config });
-  const client = await proxy.connect();
+  const client: Wire = await proxy.connect();
   const sizes = [63 * KB, 64 * KB, 256 * KB, 100 * KB];
   for (const size of sizes) expect((await ask(client, `/${size}`)).equals(pattern(size))).toBe(true);
   const lines = () => proxy.logs.filter(({ target }) => target !== undefined);

@@ -70,7 +70,8 @@ it("a name in DNS is a backend at each of its addresses, asked again after its T
   dns.hosts.delete("app.test");
   await delay(300);
   expect(await served()).toEqual(["127.0.0.1"]);
-  expect((await proxy.metrics()).sum("longsplice_discovery_total", { result: "failed" })).toBeGreaterThan(1);
+  const failed = async () => (await proxy.metrics()).sum("longsplice_discovery_total", { result: "failed" });
+  await expect.poll(failed).toBeGreaterThan(1);
 
   dns.hosts.set("app.test", { addresses: ["127.0.0.1", "127.0.0.2"], ttl: 3600 });
   await eventually("the second one back", async () => (await members(proxy)).length === 2);

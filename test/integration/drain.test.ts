@@ -3,7 +3,7 @@ import { forEachEngine } from "../support/engines.js";
 import { OriginProcess } from "../support/origin-process.js";
 import { startProxy } from "../support/proxy.js";
 import { SteadyLoad } from "../support/steady-load.js";
-import { delay, within } from "../support/wait.js";
+import { delay, eventually, within } from "../support/wait.js";
 
 forEachEngine("SIGTERM under load", (engine) => {
   it("fails none of the requests that were accepted, and exits 0", async () => {
@@ -11,14 +11,16 @@ forEachEngine("SIGTERM under load", (engine) => {
     const proxy = await startProxy({
       engine,
       backends: origins.map(({ address }) => address),
-      config: { workers: 2, timeouts: { drain: "10s" } },
+      config: { workers: 2, timeouts: { drain: "30s" } },
     });
     const load = new SteadyLoad(proxy.port, 32);
     await delay(1_000);
+    await eventually("many requests", () => load.outcomes.length > 300);
     const start = performance.now();
     proxy.signal("SIGTERM");
-    expect(await within(proxy.exited, 12_000, "the proxy's exit")).toBe(0);
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(await within(proxy.exited, 45_000, "the proxy's exit")).toBe(0);
+    // It does not wait for the drain time.
+    expect(performance.now() - start).toBeLessThan(20_000);
     await load.stop();
 
     // A response that had begun was accepted, and so was every request that reached an origin.

@@ -154,16 +154,19 @@ describe("a slow start", () => {
       for (let i = 0; i < count; i++) served += Number((await ask(proxy)).body.toString() === "new");
       return served / count;
     };
+    const start = performance.now();
     well = true;
     await eventually("its return", async () => (await healthOf(proxy)) === "healthy,healthy");
     const before = await percent();
+    const seconds = (performance.now() - start) / 1000;
     const early = await shareOf(44);
     const after = await percent();
-    expect(before).toBeLessThanOrEqual(30);
+    // It began with a tenth; a busy machine may be late with the look.
+    expect(before).toBeLessThanOrEqual(Math.max(30, 10 + (100 * seconds) / 5));
     // One request of 44 more or less.
     expect(early).toBeGreaterThanOrEqual(before / (100 + before) - 1 / 40);
     expect(early).toBeLessThanOrEqual(after / (100 + after) + 1 / 40);
-    await eventually("its whole weight", async () => (await percent()) === 100, 8000);
+    await eventually("its whole weight", async () => (await percent()) === 100, 20_000);
     expect(await shareOf(40)).toBeCloseTo(0.5, 1);
   });
 });

@@ -4,7 +4,7 @@ import { expectEngineWorked } from "../support/fixtures.js";
 import { OriginProcess } from "../support/origin-process.js";
 import { startProxy } from "../support/proxy.js";
 import { SteadyLoad } from "../support/steady-load.js";
-import { delay } from "../support/wait.js";
+import { delay, eventually } from "../support/wait.js";
 
 forEachEngine("kill -9 of one of three backends under load", (engine) => {
   it("fails no idempotent request whose response had not begun", async () => {
@@ -20,9 +20,11 @@ forEachEngine("kill -9 of one of three backends under load", (engine) => {
     });
     const load = new SteadyLoad(proxy.port, 32);
     await delay(1_000);
+    await eventually("many requests", () => load.outcomes.length > 300);
     const before = load.outcomes.length;
     origins[1]!.kill();
     await delay(2_000);
+    await eventually("as many behind it", () => load.outcomes.length > before + 300);
     const after = load.outcomes.length;
     await load.stop();
 

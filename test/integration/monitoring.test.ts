@@ -73,18 +73,18 @@ describe("an agent beside a backend", () => {
     const client = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
     onTestFinished(() => void [client.destroy(), server.close()]);
     client.write("not read");
-    await eventually("an active socket", async () => (await named()).active_sockets! > 0, 10_000);
+    await eventually("an active socket", async () => (await named()).active_sockets! > 0);
     expect((await named()).tcp_connections).toBeGreaterThanOrEqual(2);
   });
 
   it("is asked by the proxy, and what it said is forgotten when it is gone", async () => {
     const backend = await origin((_, response) => response.end("fine"));
     const agent = await AgentProcess.start();
-    const load = { source: "agent", port: agent.port, interval: "50ms", expires: "1s" };
+    const load = { source: "agent", port: agent.port, interval: "50ms", expires: "3s" };
     const proxy = await proxyWith({ backends: [{ address: backend.address }], load });
     const shown = async () => (await backendsOf(proxy))[0]!.load;
     const figures = ["activeSockets", "cpu", "io", "memory", "queue", "tcpConnections"];
-    await eventually("all figures", async () => Object.keys(await shown()).length === figures.length, 10_000);
+    await eventually("all figures", async () => Object.keys(await shown()).length === figures.length);
     expect(Object.keys(await shown()).sort()).toEqual(figures);
     const series = async (figure: string) =>
       (await proxy.metrics()).sum("longsplice_backend_load", {
@@ -114,7 +114,7 @@ describe("an agent beside a backend", () => {
     ]);
 
     await AgentProcess.start(port);
-    await eventually("figures again", async () => Object.keys(await shown()).length > 0, 10_000);
+    await eventually("figures again", async () => Object.keys(await shown()).length > 0);
     await proxy.logged(BACK);
     await proxy.stop();
   });
@@ -155,7 +155,7 @@ describe("a load in responses", () => {
       {
         policy: "idlest",
         backends: origins.map(({ address }) => ({ address })),
-        load: { source: "header", expires: "2s" },
+        load: { source: "header", expires: "4s" },
       },
       { workers: 2, policies: join(folder, "idlest.mjs") },
     );
@@ -200,7 +200,7 @@ describe("HAProxy's agent-check protocol", () => {
     await eventually("listening", () => agent.listening);
     const backend = await origin((_, response) => response.end("fine"));
     const { port } = agent.address() as net.AddressInfo;
-    const load = { source: "agent-check", port, interval: "30ms", expires: "300ms" };
+    const load = { source: "agent-check", port, interval: "30ms", expires: "3s" };
     const proxy = await proxyWith({ backends: [{ address: backend.address, weight: 4 }], load });
     const status = async () => (await proxy.exchange(request("GET / HTTP/1.1"))).status;
     const becomes = async (said: string, health: string, percent: number) => {
@@ -217,14 +217,14 @@ describe("HAProxy's agent-check protocol", () => {
     await becomes("ready 25%\n", "unknown", 25);
     await becomes("down # out of disk\n", "unhealthy", 25);
     expect(await status()).toBe(503);
-    const change = proxy.logs.findLast(({ msg }) => msg === "backend health changed");
-    expect(change).toMatchObject({ to: "unhealthy", reason: "agent: down: out of disk" });
+    const change = () => proxy.logs.findLast(({ msg }) => msg === "backend health changed");
+    await expect.poll(change).toMatchObject({ to: "unhealthy", reason: "agent: down: out of disk" });
     // Garbage says nothing: what held goes on to hold until it is too old.
     await becomes("<html>\n", "unknown", 100);
     expect(await status()).toBe(200);
-    expect(proxy.logs.findLast(({ msg }) => msg === SILENT)?.reason).toMatch(
-      /not a word of the agent-check protocol/,
-    );
+    await expect
+      .poll(() => proxy.logs.findLast(({ msg }) => msg === SILENT)?.reason)
+      .toMatch(/not a word of the agent-check protocol/);
     await becomes("up 75%\n", "unknown", 75);
     agent.close();
     await becomes("", "unknown", 100);
@@ -277,6 +277,6 @@ backend judged
     // The agent's word, and not the configuration's: with all processors busy little weight is left.
     const busy = Array.from({ length: 8 }, () => spawn(process.execPath, ["-e", "for (;;);"]));
     onTestFinished(() => void busy.map((each) => each.kill("SIGKILL")));
-    await eventually("a small weight", async () => Number((await row()).weight) <= 20, 15_000);
+    await eventually("a small weight", async () => Number((await row()).weight) <= 20, 45_000);
   });
 });

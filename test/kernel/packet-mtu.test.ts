@@ -6,7 +6,7 @@ import { address, FAMILIES, type Placement, tcpCounters } from "../support/packe
 import { eventually } from "../support/wait.js";
 
 const [WIDE, NARROW] = [1_500, 1_280];
-/** Bytes, and the pause in microseconds behind them: 8 MB take more than a second. */
+/** Bytes, and the pause in microseconds behind them: 16 MB take more than two seconds. */
 const SLOWLY = "65536:10000";
 
 const CASES: readonly { placement: Placement; side: "client" | "backend" }[] = [
@@ -38,7 +38,7 @@ describe.each(FAMILIES)("a path of IPv%i that becomes narrower", (family) => {
     const { placement, side } = each;
     const run = await PacketRun.start(placement, family, { routers: true });
     const sender = senderTo(side, run);
-    const body: Target = side === "client" ? { down: 8 * MB, write: SLOWLY } : { up: 8 * MB };
+    const body: Target = side === "client" ? { down: 16 * MB, write: SLOWLY } : { up: 16 * MB };
     const transfer = run.expectWhole([{ down: 128 }, body], { write: SLOWLY });
     await eventually("a busy link", async () => (await run.proxy.counters()).event("spliced") > 50);
     expect(learntMtu(sender.space, sender.to)).toBe(WIDE);

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildHooksDriver, HooksDriver } from "../support/hooks-driver.js";
 import { join, Namespace } from "../support/netns.js";
+import { setSysctl } from "../support/packet-topology.js";
 import { eventually } from "../support/wait.js";
 
 beforeAll(buildHooksDriver, 120_000);
@@ -8,6 +9,8 @@ beforeAll(buildHooksDriver, 120_000);
 /** A host with two networks: `left` with a gateway behind it to 10.79.9.0/24, `right` without. */
 async function makeHost() {
   const [host, left, right] = [new Namespace(), new Namespace(), new Namespace()];
+  // Or link-local addresses would become valid a second or two later, which is a change as well.
+  setSysctl(host, "net/ipv6/conf/default/accept_dad", 0);
   join(
     { in: host, name: "left", addresses: ["10.79.1.1/24", "fd79:1::1/64"] },
     { in: left, name: "uplink", addresses: ["10.79.1.2/24", "fd79:1::2/64"] },

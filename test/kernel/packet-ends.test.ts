@@ -123,7 +123,7 @@ describe("a spliced connection", () => {
   });
 
   it("is reset when nothing has come for too long", async () => {
-    const run = await PacketRun.start("local", 4, { config: { timeouts: { stream: "1s", drain: "1s" } } });
+    const run = await PacketRun.start("local", 4, { config: { timeouts: { stream: "2s", drain: "1s" } } });
     const client = await run.fetch([{ up: MB, down: MB }], { end: "server" });
     expect(client).toMatchObject({ responses: 1, wrongAt: -1, end: "reset" });
     expect((await run.served())[0]).toMatchObject({ received: MB, wrongAt: -1, end: "reset" });

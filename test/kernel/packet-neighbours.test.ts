@@ -25,7 +25,8 @@ const expectNoPrograms = (topology: Topology) =>
 
 /** The network namespaces that the threads and descriptors of a process and its children are in, or hold. */
 function namespacesOf(pid: number): Set<string> {
-  const links = (folder: string) => readdirSync(folder).map((name) => `${folder}/${name}`);
+  const links = (folder: string) =>
+    ifThere(() => readdirSync(folder).map((name) => `${folder}/${name}`)).flat();
   const processes = [pid, ...childrenOf(pid)];
   const paths = processes.flatMap((each) => [
     ...links(`/proc/${each}/task`).map((task) => `${task}/ns/net`),
@@ -120,7 +121,7 @@ describe("traffic past the proxy", () => {
     const options = { listen: run.topology.listen, backends: [withPort(run.topology.backends[0]!, 9_000)] };
     let proxy = run.proxy;
     // The best of some rounds, because others use the machine as well.
-    for (let round = 0; round < 8 && (round < 3 || best.with > 1.15 * best.without); round++) {
+    for (let round = 0; round < 16 && (round < 3 || best.with > 1.15 * best.without); round++) {
       if (round > 0) proxy = await PacketProxy.start(run.topology.proxy, options);
       for (let i = 0; i < 3; i++) best.with = Math.min(best.with, await time());
       await proxy.stop();
@@ -128,7 +129,7 @@ describe("traffic past the proxy", () => {
       for (let i = 0; i < 3; i++) best.without = Math.min(best.without, await time());
     }
     expect(best.with).toBeLessThan(1.15 * best.without);
-  });
+  }, 300_000);
 });
 
 describe("two proxies on one host", () => {

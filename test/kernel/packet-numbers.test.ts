@@ -89,7 +89,7 @@ describe("sequence numbers", () => {
       for (let attempt = 1; ; attempt++) {
         links++;
         if (await cross(run, direction, number)) break;
-        expect(attempt, direction.name).toBeLessThan(5);
+        expect(attempt, direction.name).toBeLessThan(12);
       }
     }
     const counters = await run.expectLinks(links);

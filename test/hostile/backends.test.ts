@@ -11,7 +11,7 @@ import { rssBytes } from "../support/process-info.js";
 import { delay } from "../support/wait.js";
 import type { Bytes, Wire } from "../support/wire.js";
 
-const TIMEOUTS = { connect: "1s", response: "1500ms", stream: "1500ms" };
+const TIMEOUTS = { connect: "2s", response: "2s", stream: "3s" };
 const MIB = 1024 * 1024;
 /** Not repeated for another backend, so the first one's misdeed decides. */
 const POST = request("POST /bad HTTP/1.1", { body: "" });
@@ -80,7 +80,7 @@ forEachEngine("backends that misbehave", (engine) => {
     const client = await ask();
     await expectErrorAnswer(client, 504, "POST");
     // Links are looked at once a second, and the first look only sees that something has moved.
-    expect(performance.now() - start).toBeLessThan(4_000);
+    expect(performance.now() - start).toBeLessThan(12_000);
     await (await origin.connection()).ended();
     await expectOthersServed(client);
   });
@@ -255,8 +255,8 @@ forEachEngine("backends that misbehave", (engine) => {
     origin.script(async (wire) => {
       const head = (await wire.readHead()).toString("latin1");
       if (head.includes("/body")) {
-        await wire.send(response("200 OK", { headers: ["content-length: 3"] }));
-        await wire.dribble("abc", 1, 1_000);
+        await wire.send(response("200 OK", { headers: ["content-length: 5"] }));
+        await wire.dribble("abcde", 1, 1_000);
       } else {
         await wire.dribble(ok("never"), 1, 1_000);
       }
@@ -265,8 +265,8 @@ forEachEngine("backends that misbehave", (engine) => {
     const slowBody = await ask(request("GET /body HTTP/1.1"));
     const other = await proxy.connect();
     for (let i = 0; i < 20; i++) await expectOthersServed(other);
-    expect(slowBody.received.toString()).not.toContain("abc");
+    expect(slowBody.received.toString()).not.toContain("abcde");
     await expectErrorAnswer(slowHead, 504, "POST");
-    expect((await readResponse(slowBody)).body.toString()).toBe("abc");
+    expect((await readResponse(slowBody)).body.toString()).toBe("abcde");
   });
 });

@@ -9,7 +9,7 @@ const QUICK_CLIENTS = 8;
 const ROUND_MS = 500;
 const ROUNDS = 3;
 /** Other work on the machine can spoil one attempt; a proxy that slows down fails them all. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 6;
 
 const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
@@ -30,7 +30,7 @@ forEachEngine("clients that trickle their heads", (engine) => {
       const during = await rounds(2 * ROUNDS - 1);
       expect(await active()).toBeGreaterThan(TRICKLERS * 0.9);
       await tricklers.stop();
-      await expect.poll(active, { timeout: 10_000 }).toBeLessThan(50);
+      await expect.poll(active, { timeout: 30_000 }).toBeLessThan(50);
       const after = await rounds(ROUNDS);
       return median(during) / median([...before, ...after]);
     };
@@ -54,8 +54,8 @@ forEachEngine("clients that trickle their heads", (engine) => {
       }),
     );
     for (const client of clients) {
-      expect(client.received.toString()).toMatch(/^HTTP\/1\.1 408 /);
       await client.ended();
+      expect(client.received.toString()).toMatch(/^HTTP\/1\.1 408 /);
     }
   });
 });

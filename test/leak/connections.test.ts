@@ -60,7 +60,7 @@ async function held(proxy: RunningProxy, origin: ChurnOrigin): Promise<Held> {
   await eventually(
     "the end of everything that was under way",
     async () => Object.values(await underWay(proxy)).every((count) => count === 0),
-    10_000,
+    60_000,
   );
   return atRest(proxy.pid);
 }

@@ -111,7 +111,7 @@ function socketsToBackend(space: Namespace): string[] {
 
 /** When nothing is under way any more: what the proxy holds. */
 async function held(proxy: PacketProxy, server: Server): Promise<Held & { counters: PacketCounters }> {
-  await eventually("the end of all links", async () => (await proxy.counters()).activeLinks === 0, 20_000);
+  await eventually("the end of all links", async () => (await proxy.counters()).activeLinks === 0, 60_000);
   // What was copied left connections to the backend, which wait for more until they are too old.
   server.disconnect();
   const counters = await eventually("the end of all connections", async () => {
@@ -192,7 +192,11 @@ async function stay(topology: Topology): Promise<void> {
   const counters = await proxy.quietCounters();
   expect([counters.links("finished"), counters.links(), counters.fallbacks]).toEqual([2, 2, {}]);
   // The first one's were given back meanwhile.
-  expect([counters.records("free"), counters.records("ended")]).toEqual([all - 2, 2]);
+  const records = async () => {
+    const now = await proxy.counters();
+    return [now.records("free"), now.records("ended")];
+  };
+  await expect.poll(records).toEqual([all - 2, 2]);
   await proxy.stop();
 }
 

@@ -10,7 +10,7 @@ import { stringify } from "yaml";
 import { type EngineName, engineFlags, linksRequests } from "./engines.js";
 import { type ResponseMessage, readResponse } from "./message.js";
 import { Samples } from "./prometheus.js";
-import { eventually, START_MS, within } from "./wait.js";
+import { eventually, PATIENCE_MS, START_MS, within } from "./wait.js";
 import { WARM_UP_TARGET, warmUp } from "./warm-up.js";
 import { type Bytes, Wire } from "./wire.js";
 
@@ -98,6 +98,8 @@ export class RunningProxy {
       this.#ready = (await this.logged("ready", START_MS)) as ReadyLine;
     } catch (error) {
       this.kill();
+      // What it wrote last may not be here yet.
+      await within(this.#exited, PATIENCE_MS, "its end").catch(() => undefined);
       throw new Error(`the proxy did not start: ${error}\n${this.output()}`);
     }
     return this;
@@ -153,13 +155,21 @@ export class RunningProxy {
   }
 
   async metrics(): Promise<Samples> {
-    const answer = await fetch(`${this.adminUrl}/metrics`);
+    const answer = await this.#askAdmin("/metrics");
     return new Samples(await answer.text());
   }
 
   async status(): Promise<Record<string, unknown>> {
-    const answer = await fetch(`${this.adminUrl}/api/v1/status`);
+    const answer = await this.#askAdmin("/api/v1/status");
     return (await answer.json()) as Record<string, unknown>;
+  }
+
+  /**
+   * On a connection of its own: one that is kept is closed after five seconds, and where this process was busy then, it would
+   * send a request on it all the same.
+   */
+  #askAdmin(path: string): Promise<Response> {
+    return fetch(`${this.adminUrl}${path}`, { headers: { connection: "close" } });
   }
 
   signal(name: NodeJS.Signals): void {

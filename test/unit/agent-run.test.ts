@@ -1,6 +1,7 @@
 import { Server } from "node:net";
 import { expect, it, vi } from "vitest";
 import { runAgent } from "../../src/agent/index.js";
+import { PATIENCE_MS } from "../support/wait.js";
 
 const logged = vi.hoisted(() => [] as string[]);
 vi.mock("../../src/observe/index.js", () => {
@@ -12,7 +13,7 @@ it("an agent goes on when it cannot accept a connection", async () => {
   const listen = vi.spyOn(Server.prototype, "listen");
   const address = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
   const ended = runAgent({ listen: address, agentCheck: address });
-  await vi.waitFor(() => expect(logged).toEqual(["ready"]));
+  await vi.waitFor(() => expect(logged).toEqual(["ready"]), PATIENCE_MS);
   const servers = listen.mock.contexts as Server[];
   expect(servers).toHaveLength(2);
   for (const server of servers) server.emit("error", new Error("accept EMFILE"));

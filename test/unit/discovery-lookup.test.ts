@@ -64,7 +64,7 @@ describe("a look-up", () => {
     expect((await outcomes).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
     await expect(lookup.addresses("app.test")).rejects.toThrow();
     await expect(lookup.services("app.test")).rejects.toThrow();
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(4_000);
   });
 
   it("of a service that is not there names the root of all names as its target", async () => {

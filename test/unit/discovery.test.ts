@@ -4,6 +4,7 @@ import { formatAddress } from "../../src/config/index.js";
 import { Discovery, memberFileProblems } from "../../src/discovery/index.js";
 import type { Lookup, ServiceRecord } from "../../src/discovery/lookup.js";
 import { readerOf } from "../../src/discovery/sources.js";
+import { PATIENCE_MS } from "../support/wait.js";
 import { fileWith, lines, load } from "./config-support.js";
 
 /** What the fake servers know; a name that is not there fails. */
@@ -270,7 +271,7 @@ describe("a file", () => {
     await vi.waitFor(async () => {
       await read();
       expect(addresses(config)).toEqual(["10.0.0.2:80"]);
-    });
+    }, PATIENCE_MS);
     const wrong = ["", "- { adress: 10.0.0.3:80 }", "- { address: name.test:80 }", "]"];
     for (const text of wrong) {
       writeFileSync(file, text);
@@ -278,7 +279,7 @@ describe("a file", () => {
       await vi.waitFor(async () => {
         await read();
         expect(discovery.counts().find(({ result }) => result === "failed")!.count).toBeGreaterThan(before);
-      });
+      }, PATIENCE_MS);
       expect(addresses(config)).toEqual(["10.0.0.2:80"]);
     }
     rmSync(file);
@@ -288,7 +289,7 @@ describe("a file", () => {
     await vi.waitFor(async () => {
       await read();
       expect(addresses(config)).toEqual([]);
-    });
+    }, PATIENCE_MS);
   });
 });
 

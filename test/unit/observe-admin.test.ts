@@ -178,7 +178,7 @@ describe("the admin server", () => {
       totals: { requests: 6, byClass: { "2xx": 4, "5xx": 2 }, connections: 6, activeConnections: 2 },
     });
     expect(status.pools[0]?.backends[0]).toMatchObject({ address: "127.0.0.1:9001", latencyMs: 1.5 });
-    expect(status.countersAgeMs).toBeLessThan(1000);
+    expect(status.countersAgeMs).toBeLessThan(10_000);
   });
 
   it("shows the last counters, with their age, when a worker does not answer", async () => {

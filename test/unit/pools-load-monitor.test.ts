@@ -11,6 +11,7 @@ import {
   Pools,
 } from "../../src/pools/index.js";
 import type { LoadSink, LoadSource, MonitoredPool } from "../../src/pools/load-monitor.js";
+import { PATIENCE_MS } from "../support/wait.js";
 import { pool as plainPool } from "./pools-support.js";
 
 const HEADER: LoadSource = { source: "header", port: 9902, interval: 2000, timeout: 1000, expires: 1000 };
@@ -154,7 +155,10 @@ describe("an agent of HAProxy's protocol", () => {
       { address: { kind: "tcp", host: "127.0.0.1", port: 1 }, weight: 1, labels: {} },
     ] as const;
     watch(pool([], { load, backends }));
-    await vi.waitFor(() => expect(advised.at(-1)?.[1]).toMatchObject({ weight: 0.5, state: "drain" }));
+    await vi.waitFor(
+      () => expect(advised.at(-1)?.[1]).toMatchObject({ weight: 0.5, state: "drain" }),
+      PATIENCE_MS,
+    );
     advised.splice(0);
     const change = { load: { ...load, interval: 60_000 }, maxConnections: 9 };
     monitor.apply([pool([], { ...change, backends })]);

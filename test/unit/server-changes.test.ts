@@ -6,6 +6,7 @@ import type { Log } from "../../src/observe/index.js";
 import { LoadTable } from "../../src/pools/index.js";
 import type { WorkerPlan } from "../../src/server/messages.js";
 import { Server } from "../../src/server/server.js";
+import { PATIENCE_MS } from "../support/wait.js";
 import { fileWith, lines, load } from "./config-support.js";
 
 const fakes = vi.hoisted(() => ({
@@ -80,7 +81,7 @@ describe("a change of members that fails", () => {
     fakes.unresolved.add("10.0.0.2");
     writeFileSync(file, "- { address: 10.0.0.2:80 }");
     await vi.advanceTimersByTimeAsync(2200);
-    await vi.waitFor(() => expect(logged.at(-1)).toMatch(/could not be changed/));
+    await vi.waitFor(() => expect(logged.at(-1)).toMatch(/could not be changed/), PATIENCE_MS);
   };
 
   it("is tried again, although the source has no other news", async () => {
@@ -88,7 +89,7 @@ describe("a change of members that fails", () => {
     expect(plans).toEqual([]);
     fakes.unresolved.clear();
     await vi.advanceTimersByTimeAsync(5000);
-    await vi.waitFor(() => expect(logged.at(-1)).toBe("backends changed"));
+    await vi.waitFor(() => expect(logged.at(-1)).toBe("backends changed"), PATIENCE_MS);
     expect(plans.map(addresses)).toEqual([["10.0.0.2:80"]]);
   });
 

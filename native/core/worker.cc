@@ -279,9 +279,11 @@ bool Worker::may_accept() const {
 }
 
 bool Worker::enqueue(uint32_t policy, Downstream& connection) {
-  auto& queue = queues_[policy];
-  if (queue.size() >= snapshot_->limits.queue) return false;
-  queue.push_back(&connection);
+  const auto found = queues_.find(policy);
+  const size_t waiting = found == queues_.end() ? 0 : found->second.size();
+  if (waiting >= snapshot_->limits.queue) return false;
+  // Not before: `serve_queues` takes every queue for one in which somebody waits.
+  queues_[policy].push_back(&connection);
   return true;
 }
 

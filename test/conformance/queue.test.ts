@@ -6,6 +6,38 @@ import { useProxy, useRawOrigin } from "../support/fixtures.js";
 import { readResponse } from "../support/message.js";
 import { delay, eventually, Gate } from "../support/wait.js";
 
+forEachEngine("a proxy in which nobody may wait", (engine) => {
+  const origin = useRawOrigin();
+  const config = () => ({
+    config: {
+      routes: [{ match: {}, pool: "main" }],
+      pools: { main: { backends: [{ address: origin.address }], maxConnections: 1 } },
+      limits: { queue: 0 },
+    },
+    warmUp: false as const,
+  });
+  const proxy = useProxy(engine, config, { linked: false });
+
+  it("answers 503 at once while all backends are full, and lives on", async () => {
+    const gate = new Gate();
+    origin.answer(async () => {
+      await gate.passed;
+      return ok("served");
+    });
+    const first = await proxy.connect();
+    await first.send(request());
+    await eventually("the first request at the origin", () => origin.requests.length === 1);
+    for (let i = 0; i < 3; i++) {
+      const late = await proxy.connect();
+      await late.send(request());
+      await expectErrorAnswer(late, 503);
+    }
+    gate.open();
+    expect((await readResponse(first)).body.toString()).toBe("served");
+    expect((await proxy.exchange(request())).status).toBe(200);
+  });
+});
+
 forEachEngine("maxConnections of a pool", (engine) => {
   const origin = useRawOrigin();
   const config = () => ({

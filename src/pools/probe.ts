@@ -70,10 +70,10 @@ export const probe: Probe = async (address, check, signal) => {
 async function ask(address: Address, check: BackendCheck, signal: AbortSignal): Promise<ProbeResult> {
   const origin = `http://${address.kind === "tcp" ? formatAddress(address) : "localhost"}`;
   const { Client, buildConnector } = await import("undici");
-  const where = address.kind === "unix" ? { socketPath: address.path } : {};
+  const path = address.kind === "unix" ? { socketPath: address.path } : {};
   // A request that still waits for its connection is not told of the signal, and the client has a timeout of its own.
-  const connect = buildConnector({ ...where, signal, timeout: 0 });
-  const client = new Client(origin, { connect: behindHeader(connect, check) });
+  const connect = buildConnector({ ...path, signal, timeout: 0 });
+  const client = new Client(origin, { connect: behindHeader(connect, check, signal) });
   const host = check.host === undefined ? {} : { host: check.host };
   try {
     const { statusCode, body } = await client.request({
@@ -123,12 +123,18 @@ async function connectOnly(address: Address, check: BackendCheck, signal: AbortS
 }
 
 /** Sends the PROXY header ahead of everything. */
-function behindHeader(connect: buildConnector.connector, check: BackendCheck): buildConnector.connector {
+function behindHeader(
+  connect: buildConnector.connector,
+  check: BackendCheck,
+  signal: AbortSignal,
+): buildConnector.connector {
   const header = PROXY_HEADERS[check.proxyProtocol];
-  if (header === "") return connect;
-  return (options, callback) =>
+  return (options, callback) => {
+    // Node 20 connects a socket whose signal has fired before, and tells nobody: it would stay open for good.
+    if (signal.aborted) return callback(new Error("aborted"), null);
     connect(options, (...result) => {
-      result[1]?.write(header, "latin1");
+      if (header !== "") result[1]?.write(header, "latin1");
       callback(...result);
     });
+  };
 }

@@ -206,6 +206,25 @@ describe("a check over HTTP", () => {
     },
   );
 
+  it("leaves no connection when it is called off before it has one", async () => {
+    let open = 0;
+    const server = createServer().on("connection", (socket) => {
+      open++;
+      socket.on("close", () => open--);
+    });
+    const address = await listen(server);
+    const all = [0, 0, 0, 1, 2, 3].map(async (microtasks) => {
+      const calledOff = new AbortController();
+      const result = probe(address, check, calledOff.signal);
+      for (let i = 0; i < microtasks; i++) await Promise.resolve();
+      calledOff.abort();
+      expect((await result).passed).toBe(false);
+    });
+    await Promise.all(all);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await vi.waitFor(() => expect(open).toBe(0), PATIENCE_MS);
+  });
+
   it("passes on the status alone, and gives up on a body without end", async () => {
     const endless: RequestListener = (_request, response) => {
       const timer = setInterval(() => response.write("x".repeat(1024)), 10);

@@ -69,12 +69,12 @@ function srvReader(srv: string, { labels }: DiscoverConfig, lookup: Lookup): Rea
   };
 }
 
-/** The records that name a target, the best first: of two for one address the first counts. */
+/** The records that name a target and a port, the best first: of two for one address the first counts. */
 function servicesOf(srv: string, records: readonly ServiceRecord[]): ServiceRecord[] {
-  // The root of all names, whose text is empty, stands for no target (RFC 2782).
-  const services = records.filter(({ name }) => name !== "");
+  // The root of all names, whose text is empty, stands for no target (RFC 2782); nothing listens at port 0.
+  const services = records.filter(({ name, port }) => name !== "" && port !== 0);
   if (services.length === 0) {
-    throw new LongspliceError("LS_DISCOVERY_LOOKUP", `${srv}: its record says that there is no such service`);
+    throw new LongspliceError("LS_DISCOVERY_LOOKUP", `${srv}: no record names a target and a port`);
   }
   return services.sort((a, b) => a.priority - b.priority || b.weight - a.weight);
 }

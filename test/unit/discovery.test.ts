@@ -207,6 +207,17 @@ describe("SRV records that do not tell all", () => {
     expect(discovery.counts().find(({ result }) => result === "failed")!.count).toBe(1);
   });
 
+  it("count without those of port 0, which is none", async () => {
+    const config = await configWith(pool);
+    services.set("_http._tcp.app.test", [{ ...at("a.test", 1), port: 0 }, at("b.test", 2, 5)]);
+    for (const name of ["a.test", "b.test"]) hosts.set(name, { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(config);
+    expect(backends(config)).toEqual([{ address: "10.0.0.1:8080", weight: 5, labels: { priority: "0" } }]);
+    services.set("_http._tcp.app.test", [{ ...at("a.test", 1), port: 0 }]);
+    await vi.advanceTimersByTimeAsync(2200);
+    expect(addresses(config)).toEqual(["10.0.0.1:8080"]);
+  });
+
   it("leave the backends as they were where the service is said not to be there", async () => {
     const config = await configWith(pool);
     services.set("_http._tcp.app.test", [at("a.test")]);

@@ -16,6 +16,8 @@ export interface WatcherOptions {
   /** The least time between two look-ups, in milliseconds. */
   readonly interval: number;
   readonly logger: Pick<Logger, "warn" | "info">;
+  /** Throws what speaks against other backends than before: that look-up has failed. */
+  readonly admit: (backends: readonly BackendConfig[]) => void;
   /** Other backends than before. */
   readonly onChange: () => void;
   /** From 0 to below 1. */
@@ -61,17 +63,18 @@ export class Watcher {
 
   /** Returns how long the answer holds, in seconds, if somebody says so. */
   private async ask(): Promise<number | undefined> {
-    const { name, logger, onChange } = this.options;
+    const { name, logger, admit, onChange } = this.options;
     try {
       const { backends, ttl, missing = [] } = await this.read();
       if (this.closed) return undefined;
+      const same = isDeepStrictEqual(backends, this.backends);
+      if (!same) admit(backends);
       if (this.failing) logger.info({ source: name }, "discovery works again");
       this.failing = false;
       if (missing.length > 0 && !isDeepStrictEqual(missing, this.missing)) {
         logger.warn({ source: name, missing }, "targets without a known address are left out");
       }
       this.missing = missing;
-      const same = isDeepStrictEqual(backends, this.backends);
       this.counts[same ? "same" : "changed"]++;
       this.backends = backends;
       if (!same) onChange();

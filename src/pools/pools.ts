@@ -64,6 +64,11 @@ export class Pools implements LoadSink {
     this.keepTime();
   }
 
+  /** Throws LS_POOL_CAPACITY if `apply` would. Nothing changes. */
+  requireRoom(specs: Iterable<PoolSpec>): void {
+    this.giveBack(this.reserve([...specs]).keys());
+  }
+
   /** The backends of a pool as policies see them; empty if there is no such pool. */
   backendsOf(pool: string): Backend[] {
     return [...(this.pools.get(pool)?.backends.values() ?? [])].map((entry) => entry.backend);
@@ -154,14 +159,19 @@ export class Pools implements LoadSink {
     const keys = wanted.flatMap((pool) =>
       pool.backends.map((spec) => keyOf(pool.name, formatAddress(spec.address))),
     );
-    const held = new Set([...this.backendsByKey().keys(), ...this.dropped.keys()]);
     try {
       for (const key of keys) slots.set(key, this.table.acquire(key));
     } catch (error) {
-      for (const key of slots.keys()) if (!held.has(key)) this.table.release(key);
+      this.giveBack(slots.keys());
       throw error;
     }
     return slots;
+  }
+
+  /** Ends a reservation: the slots of backends that are there, or were until the last `apply`, stay theirs. */
+  private giveBack(keys: Iterable<string>): void {
+    const held = new Set([...this.backendsByKey().keys(), ...this.dropped.keys()]);
+    for (const key of keys) if (!held.has(key)) this.table.release(key);
   }
 
   /** Stops the checks of what is not wanted any more, and gives back the slots that were dropped a whole `apply` ago. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Config, formatAddress } from "../config/index.js";
+import { type Config, formatAddress, type PoolConfig } from "../config/index.js";
 import {
   type Carrier,
   closeSockmapEngine,
@@ -19,6 +19,7 @@ import {
   type Logger,
   type ServiceState,
 } from "../observe/index.js";
+import { PolicyRegistry } from "../policy/registry.js";
 import {
   type BackendStatus,
   type LoadEvent,
@@ -33,6 +34,7 @@ import type { WorkerPlan } from "./messages.js";
 import { Names } from "./names.js";
 import { PacketEngine } from "./packet-engine.js";
 import { planWorkers, type ResolvedBackends, resolveBackends, retriesKey } from "./plan.js";
+import { registryForTrials, tryPolicies } from "./policy-trial.js";
 import { SharedMemory } from "./shared-memory.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
@@ -78,6 +80,8 @@ export class Server {
   private addresses: string[] = [];
   private state: ServiceState = "starting";
   private readonly discovery: Discovery;
+  /** What sources say is tried with these policies. */
+  private policies = new PolicyRegistry();
   private serving: Serving;
   /** Of plans. */
   private generation = 0;
@@ -96,7 +100,11 @@ export class Server {
     this.engine = config.engine;
     this.serving = { config, complete: config, resolved: new Map(), load: 1 };
     const { logger } = options.log;
-    this.discovery = new Discovery({ logger, onChange: () => this.backendsChanged() });
+    this.discovery = new Discovery({
+      logger,
+      admit: (next, pools) => this.admit(next, pools),
+      onChange: () => this.backendsChanged(),
+    });
     this.pools = new Pools(this.table, [], {
       onHealth: (event) => logger.info({ ...event }, "backend health changed"),
     });
@@ -132,6 +140,9 @@ export class Server {
 
   private async start(): Promise<void> {
     const { config } = this.serving;
+    // Before sources fill the table.
+    for (const pool of config.pools.keys()) this.table.acquire(retriesKey(pool));
+    this.policies = await registryForTrials(config);
     await this.discovery.prepare(config);
     const complete = this.discovery.complete(config);
     this.serving = { ...this.serving, complete, resolved: await resolveBackends(complete) };
@@ -209,12 +220,16 @@ export class Server {
   }
 
   private async takeOver(config: Config): Promise<void> {
-    const before = this.serving;
-    await this.discovery.prepare(config);
+    const { serving: before, policies } = this;
     try {
+      this.policies = await registryForTrials(config);
+      await this.discovery.prepare(config);
       const complete = this.discovery.complete(config);
       const resolved = await resolveBackends(complete);
       await this.switchTo({ config, complete, resolved, load: before.load + 1 });
+    } catch (error) {
+      this.policies = policies;
+      throw error;
     } finally {
       this.discovery.retain(this.config);
     }
@@ -259,6 +274,12 @@ export class Server {
     for (const pool of before.pools.keys()) {
       if (!after.pools.has(pool)) this.table.release(retriesKey(pool));
     }
+  }
+
+  /** Throws what the load table or a policy would have against a change, so that it is held against the source that wants it. */
+  private admit(config: Config, pools: readonly PoolConfig[]): void {
+    this.pools.requireRoom(config.pools.values());
+    for (const pool of pools) tryPolicies(this.policies, pool);
   }
 
   /** Several sources may have news at once: one plan has them all. */

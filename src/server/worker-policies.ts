@@ -1,5 +1,4 @@
 import { inspect } from "node:util";
-import { builtinPolicies } from "../../policies/index.js";
 import {
   type DataPlane,
   DECISION_PENDING,
@@ -14,12 +13,12 @@ import { LongspliceError } from "../errors/index.js";
 import type { PolicyChain } from "../policy/chain.js";
 import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
 import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
-import { loadPlugins } from "../policy/loader.js";
-import { PolicyRegistry, type PolicyTraits } from "../policy/registry.js";
+import type { PolicyRegistry, PolicyTraits } from "../policy/registry.js";
 import { LoadReports } from "../pools/load-report.js";
 import { ORCA_HEADER } from "../pools/orca.js";
 import { HeaderReports } from "./header-reports.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
+import { loadRegistry } from "./policy-trial.js";
 
 /** Calls of `PolicyEnv.reconsider` that follow one within this time have no effect. */
 const RECONSIDER_MS = 250;
@@ -172,11 +171,6 @@ function viewOf(backends: readonly Backend[], load: Int32Array, idle: () => bool
     slots[0] = count;
     return candidates;
   };
-}
-
-async function loadRegistry(plugins: readonly string[]): Promise<PolicyRegistry> {
-  const builtin = builtinPolicies.map(({ name }) => name);
-  return new PolicyRegistry(builtinPolicies, await loadPlugins(plugins, builtin));
 }
 
 /** Equal for pools for which the same chain will do. Memory is the same where its size is, as long as a pool stays. */

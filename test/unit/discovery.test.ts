@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatAddress } from "../../src/config/index.js";
+import type { DiscoveryOptions } from "../../src/discovery/discovery.js";
 import { Discovery, memberFileProblems } from "../../src/discovery/index.js";
 import type { Lookup, ServiceRecord } from "../../src/discovery/lookup.js";
 import { readerOf } from "../../src/discovery/sources.js";
@@ -13,6 +14,8 @@ const services = new Map<string, ServiceRecord[]>();
 let asked: string[] = [];
 let log: [level: string, message: string][] = [];
 let changes = 0;
+/** Throws what speaks against a change. */
+let admit: DiscoveryOptions["admit"];
 let closed = 0;
 let discovery: Discovery;
 
@@ -51,10 +54,12 @@ beforeEach(() => {
   asked = [];
   log = [];
   changes = 0;
+  admit = () => {};
   closed = 0;
   const note = (level: string) => (_: unknown, message?: string) => void log.push([level, message ?? ""]);
   discovery = new Discovery({
     logger: { warn: note("warn"), info: note("info") } as never,
+    admit: (...change) => admit(...change),
     onChange: () => changes++,
     lookup: () => lookup,
     random: () => 0.5,
@@ -133,6 +138,26 @@ describe("a name in DNS", () => {
     expect(log.at(-1)).toEqual(["info", "discovery works again"]);
     const counts = Object.fromEntries(discovery.counts().map(({ result, count }) => [result, count]));
     expect(counts).toEqual({ changed: 1, same: 1, failed: 3 });
+  });
+
+  it("keeps what it said last while its pool cannot have what it says, and tries that again", async () => {
+    const config = await configWith(pool);
+    hosts.set("app.test", { hosts: ["10.0.0.1"], ttl: 0 });
+    await discovery.prepare(config);
+    let tried: unknown;
+    admit = (next, pools) => {
+      tried = pools.map(({ name, backends }) => [name, backends.length, next.pools.get(name)?.backends]);
+      throw new Error("no");
+    };
+    hosts.set("app.test", { hosts: ["10.0.0.2", "10.0.0.3"], ttl: 0 });
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(tried).toMatchObject([["web", 3, [{}, {}, {}]]]);
+    expect([addresses(config), changes]).toEqual([["10.0.0.9:80", "10.0.0.1:80"], 1]);
+    expect(log.map(([level]) => level)).toEqual(["warn"]);
+    expect(discovery.counts().find(({ result }) => result === "failed")!.count).toBe(2);
+    admit = () => {};
+    await vi.advanceTimersByTimeAsync(6000);
+    expect([addresses(config).length, changes]).toEqual([3, 2]);
   });
 
   it("that is not known at the start begins with no backend, and is asked again", async () => {
@@ -341,7 +366,7 @@ describe("the end", () => {
     const config = await configWith("{ discover: [{ dns: app.test:80 }] }");
     const silent = { ...lookup, addresses: () => new Promise<never>(() => {}) };
     const logger = { warn: () => {}, info: () => {} } as never;
-    const ending = new Discovery({ logger, onChange: () => {}, lookup: () => silent });
+    const ending = new Discovery({ logger, admit: () => {}, onChange: () => {}, lookup: () => silent });
     const prepared = ending.prepare(config);
     ending.close();
     await prepared;

@@ -100,6 +100,42 @@ describe("a change of members that fails", () => {
   });
 });
 
+describe("members that their pool cannot have", () => {
+  const good = "- { address: 10.0.0.1:80 }";
+  const other = "- { address: 10.0.0.9:80 }";
+  const wrong = {
+    "a label that its policy does not take": "- { address: 10.0.0.2:80, labels: { priority: x } }",
+    "more than fit": Array.from({ length: 5000 }, (_, i) => `- { address: 10.0.0.2:${i + 1} }`).join("\n"),
+  };
+  const pools = (a: string, b: string) => `{
+    web: { policy: [priority, lard], discover: [{ file: "${a}" }] }, other: { discover: [{ file: "${b}" }] } }`;
+  const members = (plan: WorkerPlan | undefined) =>
+    plan?.pools.map(({ backends }) => backends.map(({ name }) => name));
+
+  it.each(Object.entries(wrong))("stay out, and other pools follow theirs: %s", async (_, text) => {
+    const [a, b] = [fileWith(good, "a.yaml"), fileWith(good, "b.yaml")];
+    await start(pools(a, b));
+    writeFileSync(a, text);
+    await vi.advanceTimersByTimeAsync(2200);
+    await vi.waitFor(() => expect(logged.at(-1)).toMatch(/^discovery failed/), PATIENCE_MS);
+    writeFileSync(b, other);
+    await vi.advanceTimersByTimeAsync(2200);
+    await vi.waitFor(() => expect(logged.at(-1)).toBe("backends changed"), PATIENCE_MS);
+    await server.reload(await configWith(pools(a, b)));
+    expect(plans.map(members)).toEqual([
+      [["10.0.0.1:80"], ["10.0.0.9:80"]],
+      [["10.0.0.1:80"], ["10.0.0.9:80"]],
+    ]);
+  });
+
+  it.each(Object.entries(wrong))("keep nothing from starting: %s", async (_, text) => {
+    fakes.start = async (plan) => void plans.push(plan as WorkerPlan);
+    await start(pools(fileWith(text, "a.yaml"), fileWith(good, "b.yaml")));
+    expect(plans.map(members)).toEqual([[[], ["10.0.0.1:80"]]]);
+    expect(logged).toContainEqual(expect.stringMatching(/^discovery failed/));
+  });
+});
+
 describe("a reload that is refused", () => {
   it("gives back what it had taken for its pools", async () => {
     await start(ONE);

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { LongspliceError } from "../errors/index.js";
 import * as sdk from "./index.js";
-import { needsProblem } from "./traits.js";
+import { basisProblem, needsProblem } from "./traits.js";
 import { POLICY_API_VERSION, type PolicyModule } from "./types.js";
 
 type TsImport = typeof import("tsx/esm/api").tsImport;
@@ -155,7 +155,10 @@ function shapeProblem(value: unknown): string | undefined {
     return `${at}: options is not a schema, expected one with ["~standard"].validate, for example z.object({})`;
   }
   // What a function makes of the options is looked at when there are options.
-  const wrong = typeof module.needs === "function" ? undefined : needsProblem(module.needs);
+  const { needs, choosesBy = "request" } = module;
+  const wrong =
+    (typeof needs === "function" ? undefined : needsProblem(needs)) ??
+    (typeof choosesBy === "function" ? undefined : basisProblem(choosesBy));
   if (wrong !== undefined) return `${at}: ${wrong}`;
   if (typeof module.create !== "function") return `${at}: create is not a function`;
   return undefined;

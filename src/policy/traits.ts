@@ -1,5 +1,7 @@
 import type { ByOptions, ChoiceBasis, PolicyModule, PolicyNeeds } from "./types.js";
 
+const BASES: ReadonlySet<unknown> = new Set<ChoiceBasis>(["load", "client", "target", "request"]);
+
 /** What a module asks for with certain options. */
 export interface ModuleTraits {
   readonly choosesBy: ChoiceBasis;
@@ -13,7 +15,7 @@ export interface ModuleTraits {
  */
 export function traitsOfModule<O>({ choosesBy, needs }: PolicyModule<O>, options: O): ModuleTraits {
   const traits = { choosesBy: resolve(choosesBy ?? "request", options), needs: resolve(needs, options) };
-  const wrong = needsProblem(traits.needs);
+  const wrong = needsProblem(traits.needs) ?? basisProblem(traits.choosesBy);
   if (wrong !== undefined) throw new TypeError(wrong);
   return traits;
 }
@@ -26,6 +28,12 @@ export function needsProblem(needs: unknown): string | undefined {
     return `needs.${name} is ${JSON.stringify(list)}, expected an array of header names`;
   }
   return undefined;
+}
+
+/** What is wrong with what a module says that it chooses by; undefined if nothing is. */
+export function basisProblem(basis: unknown): string | undefined {
+  if (BASES.has(basis)) return undefined;
+  return `choosesBy is ${JSON.stringify(basis)}, expected "load", "client", "target" or "request"`;
 }
 
 function resolve<O, T extends string | object>(trait: ByOptions<O, T>, options: O): T {

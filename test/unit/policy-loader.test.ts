@@ -78,6 +78,16 @@ describe("a plugin", () => {
     expect(() => registry.headersFor([{ name: "third", options: "x b" }])).toThrow(/needs\.headers/);
   });
 
+  it("may not leave it to its options to choose by something unknown", async () => {
+    const modules = await loadPlugins([
+      await file("fourth.ts", plugin("fourth", "choosesBy: () => undefined,")),
+    ]);
+    const registry = new PolicyRegistry(modules);
+    expect(() => registry.traitsOf([{ name: "fourth", options: undefined }])).toThrow(
+      /choosesBy is undefined/,
+    );
+  });
+
   it("may lie in an ESM package", async () => {
     await file("package.json", '{"type": "module"}');
     const policy = await policyOf(await file("second.ts", withValues("second")), { at: 0 });
@@ -205,6 +215,7 @@ describe("a file that is no plugin is refused with its name and the reason", () 
     [plugin("bare", "options: {},"), /"bare".*options.*schema/],
     [plugin("deaf", "needs: {},"), /"deaf".*needs\.headers/],
     [plugin("odd", 'needs: { headers: ["x a"] },'), /"odd".*needs\.headers/],
+    [plugin("moonstruck", 'choosesBy: "moon",'), /"moonstruck".*choosesBy is "moon"/],
     [plugin("idle", "create: 1,"), /"idle".*create/],
   ])("if its shape is wrong (%#)", async (text, reason) => {
     const error = await refused(text);

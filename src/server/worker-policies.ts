@@ -35,10 +35,10 @@ export interface PoliciesHost {
 
 /** Reads through to the head at hand, so that nothing is decoded or allocated for a policy that does not ask. */
 class LiveContext implements SelectContext {
-  head: HeadView | undefined;
+  private head: HeadView | undefined;
   /** Of the policies that have had their say. */
   private fields: string[] = [];
-  private closed = false;
+  private open = false;
 
   /** @param adds whether the pool's policies say that they add fields; responses may pass user space otherwise */
   constructor(private readonly adds: boolean) {}
@@ -55,11 +55,19 @@ class LiveContext implements SelectContext {
   addResponseHeader(name: string, value: string): void {
     if (!this.adds) throw new TypeError("the module does not say addsResponseHeaders");
     const line = responseField(name, value);
-    if (!this.closed) this.fields.push(line);
+    if (this.open) this.fields.push(line);
   }
-  /** The decision is made: what was added goes to the response, what is added later nowhere. */
-  hand(dataPlane: DataPlane, token: number, last: boolean): void {
-    this.closed = last;
+  /** The policies are asked about this request from now on. */
+  begin(head: HeadView): void {
+    this.head = head;
+    this.open = true;
+  }
+  /**
+   * The decision is made: what was added goes to the response. What is added later goes nowhere, above all not to the response of
+   * the next request that this object serves.
+   */
+  hand(dataPlane: DataPlane, token: number): void {
+    this.open = false;
     if (this.fields.length === 0) return;
     for (const line of this.fields) dataPlane.addResponseField(token, line);
     this.fields = [];
@@ -124,19 +132,19 @@ class PoolPolicies {
   select(head: HeadView, offered: Int32Array, dataPlane: DataPlane): number {
     head.names = this.neededHeaders;
     const { slots, candidates, context } = this;
-    context.head = head;
+    context.begin(head);
     const count = offered[0] as number;
     for (let i = 0; i <= count; i++) slots[i] = offered[i] as number;
     const pending = this.chain.select(head, candidates, context);
     const { token } = head;
     if (pending === undefined) {
-      context.hand(dataPlane, token, false);
+      context.hand(dataPlane, token);
       return firstSlot(candidates);
     }
     dataPlane.giveAwayHead();
     this.renew();
     const decide = () => {
-      context.hand(dataPlane, token, true);
+      context.hand(dataPlane, token);
       dataPlane.decided(token, firstSlot(candidates));
     };
     pending.then(decide, decide);

@@ -6,7 +6,7 @@ import { afterAll, beforeEach, expect, it } from "vitest";
 import { ok, request } from "../support/build.js";
 import { forEachEngine } from "../support/engines.js";
 import { useProxy, useRawOrigin } from "../support/fixtures.js";
-import { eventually } from "../support/wait.js";
+import { delay, eventually } from "../support/wait.js";
 
 const PLUGINS = `
 const options = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
@@ -33,6 +33,18 @@ export default [
       async select(head: Head, _: unknown, context: Context): Promise<void> {
         await new Promise((resolve) => setTimeout(resolve, 5));
         context.addResponseHeader("X-Stamp", head.path);
+      },
+    }),
+  },
+  {
+    ...module,
+    name: "forgetful",
+    needs: { headers: [] },
+    addsResponseHeaders: true,
+    // Nobody waits for it.
+    create: () => ({
+      select(head: Head, _: unknown, context: Context): void {
+        setTimeout(() => context.addResponseHeader("X-Stamp", head.path), 5);
       },
     }),
   },
@@ -95,7 +107,7 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
   afterAll(() => rmSync(directory, { recursive: true }));
   const origin = useRawOrigin();
   const other = useRawOrigin();
-  const names = ["stamper", "stamper-later", "smuggler", "learner", "counter", "viewer"];
+  const names = ["stamper", "stamper-later", "forgetful", "smuggler", "learner", "counter", "viewer"];
   // Responses are changed, so none of them can pass user space.
   const proxy = useProxy(
     engine,
@@ -125,6 +137,14 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
   it.each(["stamper", "stamper-later"])("adds a field to the response (%s)", async (name) => {
     for (const path of ["one", "two"])
       expect(await ask(`/${name}/${path}`, "x-stamp")).toBe(`/${name}/${path}`);
+  });
+
+  it("adds nothing when the request is decided, least of all to the next client's response", async () => {
+    // In both workers somebody has asked before.
+    for (let i = 0; i < 10; i++) {
+      expect(await ask(`/forgetful/${i}`, "x-stamp")).toBeUndefined();
+      await delay(10);
+    }
   });
 
   it("adds nothing that is no field: it is an error of the policy", async () => {

@@ -132,7 +132,8 @@ export const errorCatalog = {
   },
   LS_POLICY_CREATE: {
     summary: "a policy could not be created",
-    cause: "The create() function of a policy threw, or returned something without select().",
+    cause:
+      "The create() function of a policy threw, or returned something without select(); or its sharedBytes() gave no number of bytes.",
     remedy:
       "Do what the message says, which is the policy's own; a plugin that says nothing of use has to be corrected.",
     exit: 1,

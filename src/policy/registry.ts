@@ -3,6 +3,9 @@ import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
 import { type ModuleTraits, traitsOfModule } from "./traits.js";
 import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
 
+/** Of one policy of one pool: 4 GiB. */
+const MOST_SHARED_BYTES = 2 ** 32;
+
 /** One entry of a pool's `policy:` list. */
 export interface PolicySpec {
   readonly name: string;
@@ -80,11 +83,24 @@ export class PolicyRegistry {
     };
   }
 
-  /** Bytes of `PolicyEnv.shared`; 0 if it asks for none or the options are wrong. Throws LS_POLICY_UNKNOWN. */
+  /**
+   * Bytes of `PolicyEnv.shared`; 0 if it asks for none or the options are wrong. Throws LS_POLICY_UNKNOWN, and LS_POLICY_CREATE if
+   * what the module says is no number of bytes.
+   */
   sharedBytes(name: string, options: unknown): number {
     const module = this.require(name);
     const result = validateOptions(module, options);
-    return result.issues === undefined ? (module.sharedBytes?.(result.value) ?? 0) : 0;
+    if (result.issues !== undefined || module.sharedBytes === undefined) return 0;
+    const refuse = (why: string, cause?: unknown) =>
+      new LongspliceError("LS_POLICY_CREATE", `policy "${name}": sharedBytes ${why}`, { cause });
+    let bytes: number;
+    try {
+      bytes = module.sharedBytes(result.value);
+    } catch (cause) {
+      throw refuse(`threw: ${messageOf(cause)}`, cause);
+    }
+    if (Number.isInteger(bytes) && bytes >= 0 && bytes <= MOST_SHARED_BYTES) return bytes;
+    throw refuse(`is ${bytes}, expected a whole number from 0 to ${MOST_SHARED_BYTES}`);
   }
 
   /**

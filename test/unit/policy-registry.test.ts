@@ -173,6 +173,25 @@ describe("the registry", () => {
     const make = () => new PolicyRegistry([empty]).createChain([{ name: "empty", options: null }], fakeEnv());
     expect(thrownBy(make)).toMatchObject({ code: "LS_POLICY_CREATE" });
   });
+
+  it.each([-1, 0.5, Number.NaN, 1e15, "8", () => 1])("refuses to share %s bytes", (bytes) => {
+    const greedy = { ...first, name: "greedy", sharedBytes: () => bytes } as unknown as PolicyModule<unknown>;
+    const registry = new PolicyRegistry([greedy]);
+    expect(thrownBy(() => registry.sharedBytes("greedy", null))).toMatchObject({ code: "LS_POLICY_CREATE" });
+  });
+
+  it("says so when the number of shared bytes cannot be had", () => {
+    const failing = {
+      ...first,
+      name: "failing",
+      sharedBytes: () => {
+        throw new Error("no idea");
+      },
+    } as unknown as PolicyModule<unknown>;
+    const error = thrownBy(() => new PolicyRegistry([failing]).sharedBytes("failing", null));
+    expect(error).toMatchObject({ code: "LS_POLICY_CREATE" });
+    expect(String(error)).toContain("sharedBytes threw: no idea");
+  });
 });
 
 describe("the check of options", () => {

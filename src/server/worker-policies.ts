@@ -192,6 +192,15 @@ function fingerprint({ specs, candidates, reportsInHeader }: PlannedPool): strin
   ]);
 }
 
+/** What a policy throws may be anything, even something that chokes on every look at it. */
+function described(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? (thrown.stack ?? thrown.message) : inspect(thrown);
+  } catch {
+    return "it threw something that cannot be shown";
+  }
+}
+
 function firstSlot(candidates: Candidates): number {
   return candidates.length === 0 ? NO_BACKEND : candidates.slotAt(0);
 }
@@ -337,8 +346,7 @@ export class WorkerPolicies {
           pool: pool.name,
           policy,
           problem,
-          // What a policy throws may be anything, even something that String() chokes on.
-          detail: detail instanceof Error ? (detail.stack ?? detail.message) : inspect(detail),
+          detail: described(detail),
           times,
         }),
     });

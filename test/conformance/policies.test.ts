@@ -61,6 +61,17 @@ export default [
     create: () => ({ select: (head: Head, candidates: Candidates) => candidates.keep(3) }),
   },
   {
+    name: "strange",
+    apiVersion: 1,
+    options,
+    needs: { headers: [] },
+    create: () => ({
+      select(): void {
+        throw new Proxy({}, { getPrototypeOf() { throw new Error("do not look"); } });
+      },
+    }),
+  },
+  {
     name: "broken",
     apiVersion: 1,
     options,
@@ -92,6 +103,7 @@ forEachEngine("policies", (engine) => {
     "by-zone-later": ["by-zone-later", "round-robin"],
     slow: ["slow", "round-robin"],
     gone: ["gone", "round-robin"],
+    strange: ["strange", "round-robin"],
     broken: ["broken", "round-robin"],
   };
   const config = () => ({
@@ -208,6 +220,7 @@ forEachEngine("policies", (engine) => {
   it.each([
     ["slow", "late"],
     ["gone", "error"],
+    ["strange", "error"],
   ])("one that is %s likewise", async (pool, kind) => {
     expect(zones).toContain(await ask(`/${pool}/`));
     expect((await proxy.metrics()).sum("longsplice_policy_errors_total", { pool, kind })).toBe(1);

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { ConfigError, formatProblem } from "../config/index.js";
-import { describeError, exitCodeOf } from "../errors/index.js";
+import { describeError, exitCodeOf, LongspliceError } from "../errors/index.js";
 import { createProgram } from "./program.js";
 import { type CliSystem, system as realSystem } from "./system.js";
 
@@ -18,11 +18,18 @@ export async function main(args: readonly string[], system: CliSystem = realSyst
     });
     await program.parseAsync(args, { from: "user" });
     return exitCode;
-  } catch (error) {
-    // The parser has printed its message already; help and version end here too, with 0.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
+  } catch (thrown) {
+    // Help and version end here too; help that nobody asked for is the answer to no command.
+    if (thrown instanceof CommanderError && (thrown.exitCode === 0 || thrown.code === "commander.help")) {
+      return thrown.exitCode;
+    }
+    const error = thrown instanceof CommanderError ? argumentsError(thrown) : thrown;
     const lines = error instanceof ConfigError ? error.problems.map(formatProblem) : [describeError(error)];
     for (const line of lines) system.stderr.write(`${line}\n`);
     return exitCodeOf(error);
   }
+}
+
+function argumentsError({ message }: CommanderError): LongspliceError {
+  return new LongspliceError("LS_CLI_ARGUMENTS", message.replace(/^error: /, ""));
 }

@@ -38,8 +38,9 @@ export function createProgram(system: CliSystem, done: (exitCode: number) => voi
     .configureOutput({
       writeOut: (text) => system.stdout.write(text),
       writeErr: (text) => system.stderr.write(text),
+      // `main` says it like every other error.
+      outputError: () => {},
     })
-    .showHelpAfterError("(longsplice --help shows what there is)")
     .addHelpText("after", EXAMPLES)
     .exitOverride();
   addRun(program).action(async (options: RunArguments) => done(await run(options, system)));

@@ -325,7 +325,16 @@ describe("version and help", () => {
   test("without a command the help goes to stderr", async () => {
     expect(await run()).toBe(1);
     expect(stderr).toContain("Usage: longsplice");
+    expect(stderr).not.toContain("wrong arguments");
   });
+
+  test.each([["foo"], ["run --bogus"], ["run --engine"], ["agent x"], ["check"]])(
+    "wrong arguments have a code and a remedy: %s",
+    async (args) => {
+      expect(await run(...args.split(" "))).toBe(1);
+      expect(stderr).toMatch(/^wrong arguments: .+\n {2}See `longsplice --help`.*\[LS_CLI_ARGUMENTS\]\n$/);
+    },
+  );
 
   test.each([
     [["chekc"], "(Did you mean check?)"],

@@ -102,16 +102,17 @@ describe.each(PLACEMENTS)("a client that is new, between %s hosts", (placement) 
   it("gets no more than it has room for from a backend that knows larger windows", async () => {
     const run = await PacketRun.start(placement, 4, { plain: true });
     const sizes = [300_000, 200_000, 100_000];
-    for (let i = 0; i < 25; i++)
+    const clients = 25;
+    for (let i = 0; i < clients; i++)
       await run.expectAnswered(
         sizes.map((down) => ({ down, seed: i })),
         { read: "30000:1000" },
       );
-    await expectJudged(run, 25);
+    await expectJudged(run, clients);
     const repeated = run.topology.spaces.map((space) => tcpCounters(space).get("RetransSegs")!);
     // A busy machine is late with an acknowledgement now and then. A window that is overrun costs one or more for each client.
-    expect(Math.max(...repeated)).toBeLessThan(10);
-    await run.expectBackends(25 * sizes.length, 0);
+    expect(Math.max(...repeated)).toBeLessThan(clients);
+    await run.expectBackends(clients * sizes.length, 0);
   });
 });
 

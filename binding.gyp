@@ -73,6 +73,7 @@
             "native/engine/packet/guardian.cc",
             "native/engine/packet/hooks.cc",
             "native/engine/packet/kernel.cc",
+            "native/engine/packet/last_words.cc",
             "native/engine/packet/link_requests.cc",
             "native/engine/packet/link_returns.cc",
             "native/engine/packet/link_verdicts.cc",

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "../engine/packet/last_words.h"
 #include "../engine/packet/packet_engine.h"
 #include "js_read.h"
 
@@ -96,6 +97,17 @@ Napi::Value read_counters(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// packetLastWords() -> { unacknowledged, unanswered } sockets, or null if the kernel does not say.
+Napi::Value read_last_words(const Napi::CallbackInfo& info) {
+  const auto open = current();
+  const auto words = open ? packet::last_words(open->kernel()->sockets()) : std::nullopt;
+  if (!words) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["unacknowledged"] = words->unacknowledged;
+  result["unanswered"] = words->unanswered;
+  return result;
+}
+
 // closePacketEngine(): detaches; what the workers still hold of it goes with them.
 Napi::Value close_engine(const Napi::CallbackInfo& info) {
   const std::lock_guard lock(engine_mutex);
@@ -110,6 +122,7 @@ void export_packet_engine(Napi::Env env, Napi::Object exports) {
   exports["probePacketEngine"] = Napi::Function::New<probe_engine>(env, "probePacketEngine");
   exports["refreshPacketEngine"] = Napi::Function::New<refresh_engine>(env, "refreshPacketEngine");
   exports["packetCounters"] = Napi::Function::New<read_counters>(env, "packetCounters");
+  exports["packetLastWords"] = Napi::Function::New<read_last_words>(env, "packetLastWords");
   exports["closePacketEngine"] = Napi::Function::New<close_engine>(env, "closePacketEngine");
 }
 

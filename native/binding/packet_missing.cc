@@ -20,6 +20,8 @@ Napi::Value nothing_new(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value no_words(const Napi::CallbackInfo& info) { return info.Env().Null(); }
+
 Napi::Value nothing(const Napi::CallbackInfo& info) { return info.Env().Undefined(); }
 
 }  // namespace
@@ -29,6 +31,7 @@ void export_packet_engine(Napi::Env env, Napi::Object exports) {
   exports["probePacketEngine"] = Napi::Function::New<not_built>(env, "probePacketEngine");
   exports["refreshPacketEngine"] = Napi::Function::New<nothing_new>(env, "refreshPacketEngine");
   exports["packetCounters"] = Napi::Function::New<no_counters>(env, "packetCounters");
+  exports["packetLastWords"] = Napi::Function::New<no_words>(env, "packetLastWords");
   exports["closePacketEngine"] = Napi::Function::New<nothing>(env, "closePacketEngine");
 }
 

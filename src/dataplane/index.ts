@@ -24,12 +24,14 @@ export {
   type PacketEngineOptions,
   type PacketEngineResult,
   type PacketInterfaces,
+  type PacketLastWords,
   type WorkerEngine,
 } from "./native.js";
 export {
   closePacketEngine,
   openPacketEngine,
   packetCounters,
+  packetLastWords,
   refreshPacketEngine,
 } from "./packet-engine.js";
 export { requirePipeEngine } from "./pipe-engine.js";

@@ -243,6 +243,14 @@ export type PacketEngineResult =
   /** The addon was built where there was no compiler or library for BPF. */
   | { readonly status: "not-built"; readonly detail: string };
 
+/** Closed sockets for which the programs of the packet engine still translate, by what they wait for. */
+export interface PacketLastWords {
+  /** For the other end's acknowledgement of FIN, or of what came before it. */
+  readonly unacknowledged: number;
+  /** For the other end's FIN. */
+  readonly unanswered: number;
+}
+
 /**
  * Why there is no pipe: the process has no descriptors left or enough pipes (`pool`), the kernel gives this user none of
  * that size (`pipe_pages`), or refuses the system call (`splice`).
@@ -295,6 +303,8 @@ export interface NativeAddon {
   refreshPacketEngine(): PacketInterfaces;
   /** Since it was opened, by the names of LS_COUNTERS in native/bpf/include/abi.h. */
   packetCounters(): Record<string, number>;
+  /** What parked sockets that are closed wait for; null where the kernel does not say. */
+  packetLastWords(): PacketLastWords | null;
   closePacketEngine(): void;
   /** Why RE2 refuses a pattern, or null. */
   regexError(pattern: string): string | null;

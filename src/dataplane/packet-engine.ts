@@ -4,6 +4,7 @@ import {
   type PacketEngineOptions,
   type PacketEngineResult,
   type PacketInterfaces,
+  type PacketLastWords,
 } from "./native.js";
 
 type Loaded = Extract<PacketEngineResult, { status: "loaded" }>;
@@ -29,6 +30,11 @@ export function refreshPacketEngine(): PacketInterfaces {
 /** What became of packets since the engine was opened: counts by the names of LS_COUNTERS in native/bpf/include/abi.h. */
 export function packetCounters(): Readonly<Record<string, number>> {
   return loadAddon().packetCounters();
+}
+
+/** What parked sockets that are closed wait for; null where the kernel does not say. */
+export function packetLastWords(): PacketLastWords | null {
+  return loadAddon().packetLastWords();
 }
 
 /** Detaches and unloads. To be called when the last worker has ended. */

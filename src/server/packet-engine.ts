@@ -4,16 +4,20 @@ import {
   openPacketEngine,
   type PacketInterfaces,
   packetCounters,
+  packetLastWords,
   refreshPacketEngine,
 } from "../dataplane/index.js";
 import { LongspliceError } from "../errors/index.js";
 import type { Log } from "../observe/index.js";
 
 /**
- * How long the programs stay behind the last socket: a FIN may be paced by the kernel or have to be repeated, and without
- * them it has a number that nobody expects.
+ * How long the programs stay behind the last socket at most, because without them what the kernel says for it has numbers
+ * that nobody expects. A FIN that is lost is repeated after 200, 600 and 1,400 ms; a backend that never gets one keeps its
+ * connection open. If all were acknowledged, the other ends' own FIN may be on their way.
  */
-const LAST_WORDS_MS = 250;
+const UNACKNOWLEDGED_MS = 2000;
+const UNANSWERED_MS = 250;
+const ASK_AGAIN_MS = 20;
 
 /** How long a new interface may go unnoticed. */
 const REFRESH_MS = 1000;
@@ -23,6 +27,7 @@ export interface PacketEngineCalls {
   readonly open: typeof openPacketEngine;
   readonly refresh: typeof refreshPacketEngine;
   readonly counters: typeof packetCounters;
+  readonly lastWords: typeof packetLastWords;
   readonly close: typeof closePacketEngine;
 }
 
@@ -30,6 +35,7 @@ const addon: PacketEngineCalls = {
   open: openPacketEngine,
   refresh: refreshPacketEngine,
   counters: packetCounters,
+  lastWords: packetLastWords,
   close: closePacketEngine,
 };
 
@@ -78,11 +84,19 @@ export class PacketEngine {
   async close(): Promise<void> {
     clearInterval(this.timer);
     if (!this.isOpen) return;
-    if ((this.counters().spliced ?? 0) > 0)
-      await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+    for (let waited = 0; waited < this.patience(); waited += ASK_AGAIN_MS)
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
     if (!this.isOpen) return;
     this.isOpen = false;
     this.calls.close();
+  }
+
+  private patience(): number {
+    if (!this.isOpen) return 0;
+    const words = this.calls.lastWords();
+    if (words === null) return UNANSWERED_MS;
+    if (words.unacknowledged > 0) return UNACKNOWLEDGED_MS;
+    return words.unanswered > 0 ? UNANSWERED_MS : 0;
   }
 
   private refresh(): void {

@@ -1,7 +1,7 @@
 /** How spliced connections end: FIN in every order, half-closed for long, RST from either side at any time. */
 import { describe, expect, it } from "vitest";
-import { type ClientOptions, MB, PacketRun, type Target } from "../support/packet-run.js";
-import { tcpCounters } from "../support/packet-topology.js";
+import { type ClientOptions, MB, PacketRun, type RunOptions, type Target } from "../support/packet-run.js";
+import { FAMILIES, tcpCounters } from "../support/packet-topology.js";
 import { delay, eventually } from "../support/wait.js";
 
 interface Parting {
@@ -189,5 +189,40 @@ describe("a spliced connection", () => {
     await run.expectWhole([{ up: MB, down: MB }], { split: 60 });
     await run.expectWhole([{ up: 5_000, down: 5_000 }], { split: 60, write: "500:1000" });
     await run.expectLinks(2);
+  });
+});
+
+describe("the end of the proxy", () => {
+  const targets = Array.from({ length: 5 }, (_, seed) => ({ down: 1_000, seed }));
+  const start = (family: 4 | 6, options: RunOptions): Promise<PacketRun> =>
+    PacketRun.start("routed", family, { plain: true, ...options });
+
+  it.each([
+    ["connection", 4, 1],
+    ["connection", 6, 2],
+    ["request", 4, 2],
+  ] as const)(
+    "reaches a backend, forward: %s, IPv%i, when %i of its FINs are lost",
+    async (forward, family, lost) => {
+      const run = await start(family, {
+        config: { forward },
+        impairBackend: ["--drop", `right:fin:0:${lost}`],
+      });
+      await run.expectAnswered(targets);
+      await run.expectBackends(5, 0);
+      expect((await run.topology.backendImpairment!.stop()).toRight.lost).toBe(lost);
+    },
+  );
+
+  it.each(FAMILIES)("leaves no end of an idle link that asks for an answer, IPv%i", async (family) => {
+    const run = await start(family, { config: { timeouts: { drain: "15s" } } });
+    const client = run.fetch(targets, { end: "server" });
+    await eventually("a link", async () => (await run.proxy.counters()).activeLinks === 1);
+    await run.proxy.stop();
+    expect(await client).toMatchObject({ responses: 5, wrongAt: -1, end: "fin" });
+    expect(await run.served()).toMatchObject([{ requests: 5, end: "fin" }]);
+    const asking = ["-Htan", "state", "fin-wait-1", "state", "last-ack", "state", "closing"];
+    for (const space of run.topology.spaces)
+      await eventually("the last acknowledgement", async () => space.run("ss", asking).trim() === "");
   });
 });

@@ -23,6 +23,7 @@ describe("the packet engine of the process", () => {
       open: vi.fn(() => ({ status: "loaded" as const, hooks: "tcx" as const, interfaces: ["lo"] })),
       refresh: vi.fn(() => here),
       counters: vi.fn(() => ({ spliced: 4 })),
+      lastWords: vi.fn(() => null),
       close: vi.fn(),
     };
   });
@@ -79,7 +80,7 @@ describe("the packet engine of the process", () => {
     const engine = open();
     expect(engine.counters()).toEqual({ spliced: 4 });
     const closed = [engine.close(), engine.close()];
-    // The last words of sockets that were parked have to be translated, too.
+    // The kernel does not say whether it still speaks for sockets that were parked.
     await vi.advanceTimersByTimeAsync(200);
     expect(calls.close).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(100);
@@ -88,6 +89,37 @@ describe("the packet engine of the process", () => {
     expect(engine.counters()).toEqual({});
     vi.advanceTimersByTime(5000);
     expect(calls.refresh).not.toHaveBeenCalled();
+  });
+
+  test.each([
+    ["nothing", { unacknowledged: 0, unanswered: 0 }, 0],
+    ["the other ends' FIN", { unacknowledged: 0, unanswered: 2 }, 250],
+    ["acknowledgements", { unacknowledged: 1, unanswered: 2 }, 2000],
+  ])(
+    "waits for %s of sockets that were parked, and no longer than is worth it",
+    async (_what, words, longest) => {
+      calls = { ...calls, lastWords: () => words };
+      let closed = false;
+      void open()
+        .close()
+        .then(() => (closed = true));
+      await vi.advanceTimersByTimeAsync(Math.max(0, longest - 50));
+      expect(closed).toBe(longest === 0);
+      await vi.advanceTimersByTimeAsync(100);
+      expect(closed).toBe(true);
+    },
+  );
+
+  test("goes as soon as the kernel has said all for them", async () => {
+    const words = [
+      { unacknowledged: 2, unanswered: 0 },
+      { unacknowledged: 0, unanswered: 1 },
+    ];
+    calls = { ...calls, lastWords: () => words.shift() ?? { unacknowledged: 0, unanswered: 0 } };
+    const closed = open().close();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(calls.close).toHaveBeenCalledTimes(1);
+    await closed;
   });
 });
 

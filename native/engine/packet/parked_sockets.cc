@@ -78,11 +78,23 @@ ParkedSockets::ParkedSockets(std::shared_ptr<Kernel> kernel, uint32_t worker)
     : kernel_(std::move(kernel)), worker_(worker) {
   const uint32_t share = kernel_->record_count() / kernel_->workers();
   first_record_ = worker * share;
+  for (const uint32_t index : named_in_share(share)) release(index);
   for (uint32_t i = share; i > 0; i--) free_.push_back(first_record_ + i - 1);
 }
 
-ParkedSockets::~ParkedSockets() {
-  for (const Closed& closed : closed_) free_record(closed.record);
+// A worker leaves the records of its sockets behind, because the kernel may still speak for them. So does one that crashed,
+// whose share this one gets.
+std::vector<uint32_t> ParkedSockets::named_in_share(uint32_t share) const {
+  std::vector<uint32_t> named;
+  ls_key last{}, key{};
+  for (const ls_key* after = nullptr; bpf_map_get_next_key(kernel_->sockets(), after, &key) == 0;
+       after = &last) {
+    uint32_t index = 0;
+    if (bpf_map_lookup_elem(kernel_->sockets(), &key, &index) == 0 && index - first_record_ < share)
+      named.push_back(index);
+    last = key;
+  }
+  return named;
 }
 
 const Parked* ParkedSockets::find(int fd) const {
@@ -143,7 +155,7 @@ void ParkedSockets::sweep(uint64_t now_ms) {
 }
 
 // The addresses may belong to a later record by now.
-void ParkedSockets::free_record(uint32_t index) {
+void ParkedSockets::release(uint32_t index) {
   const ls_key& key = record(index).key;
   uint32_t found = 0;
   if (bpf_map_lookup_elem(kernel_->sockets(), &key, &found) == 0 && found == index) {
@@ -151,6 +163,10 @@ void ParkedSockets::free_record(uint32_t index) {
   }
   // Should its link still stand for the record at the other end: that one leads nowhere from here on.
   record(index).phase = ((record(index).phase >> 2) + 1) << 2 | LS_LOCAL;
+}
+
+void ParkedSockets::free_record(uint32_t index) {
+  release(index);
   free_.push_back(index);
 }
 

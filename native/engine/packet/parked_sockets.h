@@ -40,7 +40,6 @@ class ParkedSockets {
  public:
   // `worker` of `kernel.workers()`: each has a share of the records.
   ParkedSockets(std::shared_ptr<Kernel> kernel, uint32_t worker);
-  ~ParkedSockets();
 
   // nullptr: it has no record.
   const Parked* find(int fd) const;
@@ -68,6 +67,8 @@ class ParkedSockets {
     uint64_t since_ms;
   };
 
+  std::vector<uint32_t> named_in_share(uint32_t share) const;
+  void release(uint32_t index);
   void free_record(uint32_t index);
 
   std::shared_ptr<Kernel> kernel_;

@@ -88,7 +88,7 @@ Request all_interfaces() {
   return request;
 }
 
-RtSocket::RtSocket() : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)) {}
+RtSocket::RtSocket(int protocol) : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)) {}
 
 int RtSocket::exchange(Request& request, OnMessage each, void* call) {
   auto& question = *reinterpret_cast<nlmsghdr*>(request.bytes_.data());

@@ -1,4 +1,4 @@
-// Questions to rtnetlink and their answers, one at a time. Nothing here allocates or locks, because the guardian
+// Questions to netlink and their answers, one at a time. Nothing here allocates or locks, because the guardian
 // (guardian.h) uses it between fork and _exit.
 #pragma once
 
@@ -76,7 +76,7 @@ Request all_interfaces();
 
 class RtSocket {
  public:
-  RtSocket();
+  explicit RtSocket(int protocol = NETLINK_ROUTE);
 
   // Calls `each` with every message of the answer; it must not use this socket meanwhile. Returns 0, or the errno;
   // EINTR if something changed while a list was being written, so that it may lack something.

@@ -22,6 +22,8 @@ interface Options {
   readonly exclude?: string[];
   readonly timeout?: number;
   readonly alone?: true;
+  /** Most attempts after the first; what has no network and no clock in it needs none. */
+  readonly retry?: 0;
   /** Test files at once, if not one for each processor. */
   readonly workers?: number;
   /** What the same tests are run with, one after the other. */
@@ -42,17 +44,14 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
     fileParallelism: options.alone === undefined,
     ...(options.workers === undefined ? {} : { maxWorkers: options.workers }),
     testTimeout: options.timeout ?? 60_000,
+    retry: options.retry ?? 1,
     provide: { engines: options.engines ?? ["copy", "pipe"] },
   },
 });
 
 /** All of a folder of test/ that need not run alone. */
-const folder = (name: string, groupOrder: number, timeout?: number) =>
-  project(name, groupOrder, {
-    include: `test/${name}/**/*.test.ts`,
-    exclude: [ALONE],
-    ...(timeout === undefined ? {} : { timeout }),
-  });
+const folder = (name: string, groupOrder: number, options: Pick<Options, "timeout" | "retry"> = {}) =>
+  project(name, groupOrder, { include: `test/${name}/**/*.test.ts`, exclude: [ALONE], ...options });
 
 /** The tests of a folder that have to pass by every engine once more, by the packet engine in one of its forward modes. */
 const packet = (
@@ -78,14 +77,13 @@ export default defineConfig({
       "test/support/seed.ts",
       ...(process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"]),
     ],
-    retry: 0,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
     // Patience costs nothing where all is well, and one second is little for a machine that is busy.
     expect: { poll: { timeout: 15_000 } },
     projects: [
-      folder("unit", 0),
-      folder("native", 0),
+      folder("unit", 0, { retry: 0 }),
+      folder("native", 0, { retry: 0 }),
       project("conformance", 1, {
         include: "test/conformance/**/*.test.ts",
         exclude: [ALONE],
@@ -96,10 +94,10 @@ export default defineConfig({
       packet("conformance", "exchange", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "request", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "connection", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
-      folder("hostile", 2, 120_000),
+      folder("hostile", 2, { timeout: 120_000 }),
       packet("hostile", "connection", 2, { timeout: 120_000 }),
-      folder("kernel", 2, 120_000),
-      folder("integration", 2, 180_000),
+      folder("kernel", 2, { timeout: 120_000 }),
+      folder("integration", 2, { timeout: 180_000 }),
       packet("integration", "connection", 2, { timeout: 180_000 }),
       project("alone", 3, { include: ALONE, timeout: 180_000, alone: true }),
       project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 240_000, alone: true }),

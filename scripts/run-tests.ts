@@ -7,6 +7,7 @@ import { countResults, type VitestReport } from "./count-results.js";
 import { lint } from "./lint.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const vitest = "node_modules/.bin/vitest";
 const reportFile = join(root, "test-results/vitest.json");
 
 interface Total {
@@ -107,8 +108,11 @@ function testFiles(): string[] {
 async function runVitest(filters: readonly string[], total: Total): Promise<void> {
   rmSync(reportFile, { force: true });
   mkdirSync(join(root, "test-results"), { recursive: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
-  const exitCode = await run(["node_modules/.bin/vitest", "run", ...reporters, ...filters], "inherit");
+  const reporters = ["default", "json", "./scripts/second-attempts.ts"].map((name) => `--reporter=${name}`);
+  const exitCode = await run(
+    [vitest, "run", ...reporters, `--outputFile.json=${reportFile}`, ...filters],
+    "inherit",
+  );
   const wanted = filters.length === 0 ? testFiles() : [];
   const count = countResults(readReport(), wanted, exitCode);
   for (const note of count.notes) console.log(`FAILED ${note}`);

@@ -40,6 +40,14 @@ export interface ChainOptions {
   readonly budgetMs?: number;
 }
 
+/** A context that can take back what a policy added to the response, so that one which is skipped adds nothing. */
+export interface ChainContext extends SelectContext {
+  /** Fields that were added so far. */
+  readonly added?: number;
+  /** Forgets all but the first so many. */
+  keepAdded?(count: number): void;
+}
+
 const monotonic = () => performance.now();
 
 /**
@@ -71,13 +79,14 @@ export class PolicyChain {
    * the caller must leave `head`, `candidates` and `context` alone until it settles, read the result at once
    * then, and never use the objects again: a late policy may still hold them.
    */
-  select(head: RequestHead, candidates: Candidates, context: SelectContext): void | Promise<void> {
+  select(head: RequestHead, candidates: Candidates, context: ChainContext): void | Promise<void> {
     // Whoever refused the request before has nothing to do with this one.
     candidates.restore(candidates.length);
     for (let i = 0; i < this.links.length && candidates.length > 0; i++) {
       const before = candidates.length;
+      const added = context.added ?? 0;
       const pending = this.call(i, head, candidates, context);
-      if (pending !== undefined) return this.finish(i, pending, before, head, candidates, context);
+      if (pending !== undefined) return this.finish(i, pending, before, added, head, candidates, context);
     }
   }
 
@@ -112,16 +121,17 @@ export class PolicyChain {
     index: number,
     head: RequestHead,
     candidates: Candidates,
-    context: SelectContext,
+    context: ChainContext,
   ): Promise<void> | undefined {
     const before = candidates.length;
+    const added = context.added ?? 0;
     const started = this.clock();
     try {
       const pending = (this.links[index] as ChainLink).policy.select(head, candidates, context);
       if (isThenable(pending)) return pending;
-      this.check(index, candidates, before);
+      this.check(index, candidates, before, context, added);
     } catch (error) {
-      candidates.restore(before);
+      undo(candidates, before, context, added);
       this.failed(index, error);
     }
     const took = this.clock() - started;
@@ -130,9 +140,15 @@ export class PolicyChain {
   }
 
   /** Undoes what a policy did if it left nobody, and did not say that it meant to. */
-  private check(index: number, candidates: Candidates, before: number): void {
+  private check(
+    index: number,
+    candidates: Candidates,
+    before: number,
+    context: ChainContext,
+    added: number,
+  ): void {
     if (candidates.length > 0 || candidates.refused) return;
-    candidates.restore(before);
+    undo(candidates, before, context, added);
     this.counters.emptied++;
     this.tell(index, "emptied", "it left no backend");
   }
@@ -142,23 +158,26 @@ export class PolicyChain {
     index: number,
     first: Promise<void>,
     firstBefore: number,
+    firstAdded: number,
     head: RequestHead,
     candidates: Candidates,
-    context: SelectContext,
+    context: ChainContext,
   ): Promise<void> {
     let view = candidates;
     let pending: Promise<void> | undefined = first;
     let before = firstBefore;
+    let added = firstAdded;
     for (let i = index; ; ) {
       if (pending !== undefined && !(await this.settle(i, pending))) {
-        view.restore(before);
+        undo(view, before, context, added);
         // The policy still holds this view, and may narrow it while the others work.
         view = view.fork();
       } else if (pending !== undefined) {
-        this.check(i, view, before);
+        this.check(i, view, before, context, added);
       }
       if (++i >= this.links.length || view.length === 0) break;
       before = view.length;
+      added = context.added ?? 0;
       pending = this.call(i, head, view, context);
     }
     if (view !== candidates) candidates.adopt(view);
@@ -199,6 +218,12 @@ export class PolicyChain {
       this.report?.((this.links[index] as ChainLink).name, problem, detail, times);
     }
   }
+}
+
+/** As if the policy had not been asked. */
+function undo(candidates: Candidates, length: number, context: ChainContext, added: number): void {
+  candidates.restore(length);
+  context.keepAdded?.(added);
 }
 
 /** Also true for a promise of another realm or library. */

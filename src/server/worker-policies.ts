@@ -10,8 +10,8 @@ import {
   responseField,
 } from "../dataplane/index.js";
 import { LongspliceError } from "../errors/index.js";
-import type { PolicyChain } from "../policy/chain.js";
-import { type Backend, Candidates, type ExchangeSummary, type SelectContext } from "../policy/index.js";
+import type { ChainContext, PolicyChain } from "../policy/chain.js";
+import { type Backend, Candidates, type ExchangeSummary } from "../policy/index.js";
 import { LOAD_ROW_CELLS, LoadCell, PLACEMENT_CELL } from "../policy/load-layout.js";
 import type { PolicyRegistry, PolicyTraits } from "../policy/registry.js";
 import { LoadReports } from "../pools/load-report.js";
@@ -34,7 +34,7 @@ export interface PoliciesHost {
 }
 
 /** Reads through to the head at hand, so that nothing is decoded or allocated for a policy that does not ask. */
-class LiveContext implements SelectContext {
+class LiveContext implements ChainContext {
   private head: HeadView | undefined;
   /** Of the policies that have had their say. */
   private fields: string[] = [];
@@ -56,6 +56,12 @@ class LiveContext implements SelectContext {
     if (!this.adds) throw new TypeError("the module does not say addsResponseHeaders");
     const line = responseField(name, value);
     if (this.open) this.fields.push(line);
+  }
+  get added(): number {
+    return this.fields.length;
+  }
+  keepAdded(count: number): void {
+    this.fields.length = count;
   }
   /** The policies are asked about this request from now on. */
   begin(head: HeadView): void {

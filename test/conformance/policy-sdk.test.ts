@@ -57,6 +57,18 @@ export default [
   },
   {
     ...module,
+    name: "quitter",
+    needs: { headers: [] },
+    addsResponseHeaders: true,
+    create: () => ({
+      select(head: Head, _: unknown, context: Context): void {
+        context.addResponseHeader("X-Stamp", head.path);
+        throw new Error("it quits");
+      },
+    }),
+  },
+  {
+    ...module,
     name: "learner",
     needs: { headers: [], responseHeaders: ["Content-Type", "x-missing"] },
     addsResponseHeaders: true,
@@ -107,7 +119,16 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
   afterAll(() => rmSync(directory, { recursive: true }));
   const origin = useRawOrigin();
   const other = useRawOrigin();
-  const names = ["stamper", "stamper-later", "forgetful", "smuggler", "learner", "counter", "viewer"];
+  const names = [
+    "stamper",
+    "stamper-later",
+    "forgetful",
+    "smuggler",
+    "quitter",
+    "learner",
+    "counter",
+    "viewer",
+  ];
   // Responses are changed, so none of them can pass user space.
   const proxy = useProxy(
     engine,
@@ -157,6 +178,11 @@ forEachEngine("what a policy may do besides choosing", (engine) => {
     expect(
       (await proxy.metrics()).sum("longsplice_policy_errors_total", { pool: "smuggler", kind: "error" }),
     ).toBe(1);
+  });
+
+  it("adds nothing when it fails", async () => {
+    expect(await ask("/quitter/", "x-stamp")).toBeUndefined();
+    expect((await proxy.metrics()).sum("longsplice_policy_errors_total", { pool: "quitter" })).toBe(1);
   });
 
   it("is told what was asked, and the fields of the response that it named", async () => {

@@ -40,6 +40,59 @@ function selectNow(chain: PolicyChain, candidates: Candidates): void {
   expect(select(chain, candidates)).toBeUndefined();
 }
 
+/** Keeps what policies add. */
+class Added {
+  readonly fields: string[] = [];
+  readonly now = 0;
+  readonly clientAddress = "";
+  readonly attempt = 0;
+  get added(): number {
+    return this.fields.length;
+  }
+  addResponseHeader(name: string): void {
+    this.fields.push(name);
+  }
+  keepAdded(count: number): void {
+    this.fields.length = count;
+  }
+}
+
+/** Adds a field of that name, and then does what the other one does. */
+const adding = (name: string, policy: Policy): Policy => ({
+  select: (head, candidates, context) => {
+    context.addResponseHeader(name, "");
+    return policy.select(head, candidates, context);
+  },
+});
+
+describe("what a policy adds to the response", () => {
+  const nobody: Policy = { select: (_head, candidates) => candidates.filter(() => false) };
+  const refusing: Policy = { select: (_head, candidates) => candidates.refuse() };
+
+  it("is taken back if the policy is skipped, and only then", async () => {
+    const well = without("a");
+    const policies = [
+      adding("1", well),
+      adding("2", broken),
+      adding("3", nobody),
+      adding("4", later(1, well)),
+      adding("5", later(1, broken)),
+      adding("6", later(2_000, well)),
+      adding("7", later(1, nobody)),
+      adding("8", well),
+    ];
+    const context = new Added();
+    await chainOf(policies, { budgetMs: 500 }).select(fakeHead(), abc(), context);
+    expect(context.fields).toEqual(["1", "4", "8"]);
+  });
+
+  it("stays when it refuses the request", () => {
+    const context = new Added();
+    void chainOf([adding("1", refusing)]).select(fakeHead(), abc(), context);
+    expect(context.fields).toEqual(["1"]);
+  });
+});
+
 describe("a chain of synchronous policies", () => {
   it("lets each policy narrow what the one before left, without a promise", () => {
     const candidates = abc();

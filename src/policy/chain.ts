@@ -1,6 +1,7 @@
 // The global of that name is an accessor, which is asked anew at each call.
 import { performance } from "node:perf_hooks";
 import type { Candidates } from "./candidates.js";
+import { isThenable } from "./thrown.js";
 import type { ExchangeSummary, Policy, RequestHead, SelectContext } from "./types.js";
 
 /** How long one policy may take, milliseconds. An asynchronous one that takes longer is left out. */
@@ -109,7 +110,9 @@ export class PolicyChain {
   close(): void {
     for (let i = 0; i < this.links.length; i++) {
       try {
-        (this.links[i] as ChainLink).policy.close?.();
+        const pending: unknown = (this.links[i] as ChainLink).policy.close?.();
+        // As with `onDone`.
+        if (isThenable(pending)) pending.then(undefined, (error: unknown) => this.failed(i, error));
       } catch (error) {
         this.failed(i, error);
       }
@@ -224,9 +227,4 @@ export class PolicyChain {
 function undo(candidates: Candidates, length: number, context: ChainContext, added: number): void {
   candidates.restore(length);
   context.keepAdded?.(added);
-}
-
-/** Also true for a promise of another realm or library. */
-function isThenable(value: unknown): value is Promise<void> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

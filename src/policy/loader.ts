@@ -4,6 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { LongspliceError } from "../errors/index.js";
 import * as sdk from "./index.js";
+import { messageOf } from "./thrown.js";
 import { basisProblem, needsProblem } from "./traits.js";
 import { POLICY_API_VERSION, type PolicyModule } from "./types.js";
 
@@ -96,7 +97,7 @@ async function loadFile(file: string): Promise<PolicyModule<unknown>[]> {
   try {
     namespace = await importFresh(tsImport, file);
   } catch (cause) {
-    const detail = `${file}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const detail = `${file}: ${messageOf(cause)}`;
     throw new LongspliceError("LS_POLICY_LOAD", detail, { cause });
   }
   const exported = defaultExport(namespace);

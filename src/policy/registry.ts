@@ -1,7 +1,8 @@
 import { LongspliceError } from "../errors/index.js";
 import { type ChainLink, type ChainOptions, PolicyChain } from "./chain.js";
+import { isThenable, messageOf } from "./thrown.js";
 import { type ModuleTraits, traitsOfModule } from "./traits.js";
-import type { ChoiceBasis, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
+import type { ChoiceBasis, Policy, PolicyEnv, PolicyModule, SchemaIssue, SchemaResult } from "./types.js";
 
 /** Of one policy of one pool: 4 GiB. */
 const MOST_SHARED_BYTES = 2 ** 32;
@@ -128,13 +129,17 @@ export class PolicyRegistry {
     }
     try {
       const policy = module.create(result.value, { ...env, shared });
+      if (isThenable(policy)) {
+        // Nobody waits for it: what comes is not wanted, and a rejection would end the thread.
+        Promise.resolve(policy)
+          .then((late) => (late as unknown as Partial<Policy> | undefined)?.close?.())
+          .catch(() => {});
+        throw new TypeError("create() is asynchronous, it must not be");
+      }
       if (typeof policy?.select !== "function") throw new TypeError("create() must return { select, ... }");
       return { name, policy };
     } catch (cause) {
-      // The SDK says by itself what is wrong with a file that it was to read.
-      if (cause instanceof LongspliceError) throw cause;
-      const detail = `policy "${name}" of pool "${env.pool}": ${messageOf(cause)}`;
-      throw new LongspliceError("LS_POLICY_CREATE", detail, { cause });
+      throw refusalOf(cause, `policy "${name}" of pool "${env.pool}"`);
     }
   }
 
@@ -196,6 +201,13 @@ function formatIssue(issue: SchemaIssue): string {
   return path === "" ? issue.message : `options.${path}: ${issue.message}`;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Of what `create` threw, as an error of ours. */
+function refusalOf(cause: unknown, who: string): LongspliceError {
+  try {
+    // The SDK says by itself what is wrong with a file that it was to read.
+    if (cause instanceof LongspliceError) return cause;
+  } catch {
+    // A proxy may refuse even this look at it.
+  }
+  return new LongspliceError("LS_POLICY_CREATE", `${who}: ${messageOf(cause)}`, { cause });
 }

@@ -253,6 +253,14 @@ describe("the end of an exchange and of a chain", () => {
     expect(chain.counters.errors).toBe(2);
   });
 
+  it("may take a while, and fail then", async () => {
+    const fails = async () => Promise.reject(new Error("x"));
+    const chain = chainOf([{ ...without(), close: fails as () => void }]);
+    chain.close();
+    // An unhandled rejection would end the thread.
+    await expect.poll(() => chain.counters.errors).toBe(1);
+  });
+
   it("needs no call if nobody listens", () => {
     expect(chainOf([without(), without()]).hasOnDone).toBe(false);
   });

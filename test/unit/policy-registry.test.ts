@@ -174,6 +174,37 @@ describe("the registry", () => {
     expect(thrownBy(make)).toMatchObject({ code: "LS_POLICY_CREATE" });
   });
 
+  it("refuses to wait for an instance, and ends one that comes late", async () => {
+    const made = { select: () => {}, close: vi.fn() };
+    const slow = (create: () => unknown) => {
+      const registry = new PolicyRegistry([{ ...first, name: "slow", create } as PolicyModule<unknown>]);
+      return String(thrownBy(() => registry.createChain([{ name: "slow", options: null }], fakeEnv())));
+    };
+    expect(slow(async () => made)).toContain('"slow" of pool "test": create() is asynchronous');
+    await expect.poll(() => made.close).toHaveBeenCalledOnce();
+    // An unhandled rejection would fail the run.
+    expect(slow(() => Promise.reject(new Error("late")))).toContain("create() is asynchronous");
+    await new Promise(setImmediate);
+  });
+
+  const { proxy: untouchable, revoke } = Proxy.revocable({}, {});
+  revoke();
+
+  it.each([
+    ["an error without a message", new RangeError(), "RangeError"],
+    ["an object", { reason: 7 }, "{ reason: 7 }"],
+    ["nothing", undefined, "undefined"],
+    ["what nobody can look at", untouchable, "something that cannot be shown was thrown"],
+  ])("refuses a policy that throws %s", (_, thrown, said) => {
+    const create = () => {
+      throw thrown;
+    };
+    const registry = new PolicyRegistry([{ ...first, name: "odd", create }]);
+    const error = thrownBy(() => registry.createChain([{ name: "odd", options: null }], fakeEnv()));
+    expect(error).toMatchObject({ code: "LS_POLICY_CREATE" });
+    expect(String(error)).toMatch(`policy "odd" of pool "test": ${said}`);
+  });
+
   it.each([-1, 0.5, Number.NaN, 1e15, "8", () => 1])("refuses to share %s bytes", (bytes) => {
     const greedy = { ...first, name: "greedy", sharedBytes: () => bytes } as unknown as PolicyModule<unknown>;
     const registry = new PolicyRegistry([greedy]);

@@ -5,6 +5,7 @@ import type { ConfigDeps, KnownPolicies } from "../config/index.js";
 import type { DoctorReport } from "../dataplane/probe.js";
 import { loadPlugins } from "../policy/loader.js";
 import { issuePath, PolicyRegistry, validateOptions } from "../policy/registry.js";
+import { tryPolicy } from "../policy/trial.js";
 import type { RunOptions } from "../server/index.js";
 
 /** A stream of text for people or scripts. */
@@ -56,6 +57,8 @@ export async function loadPolicies(files: readonly string[]): Promise<KnownPolic
   return {
     names: registry.names,
     traitsOf: (chain) => registry.traitsOf(chain),
+    headersFor: (chain) => registry.headersFor(chain),
+    refusals: (trial) => tryPolicy(registry, trial),
     sharedBytes: (name, options) => registry.sharedBytes(name, options),
     check: (name, options) => {
       const module = registry.get(name);

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { effectiveConfig } from "./effective.js";
 import { type ConfigFlags, overlay, sourceOfFlags } from "./overlay.js";
+import { policyTrials } from "./policy-trials.js";
 import { ConfigError, type Issue, type Warning } from "./problem.js";
 import { checkRules, findOddities, type KnownPolicies, policyLoadIssue } from "./rules.js";
 import { checkSchema } from "./schema-issues.js";
@@ -63,6 +64,7 @@ async function complete(source: Source, folder: string, deps: ConfigDeps): Promi
       folder,
     }),
   );
+  if (policies !== undefined) issues.push(...policyTrials(source.value, { policies, folder, issues }));
   const problems = [...source.problems, ...issues.map((issue) => locate(source, issue))];
   if (file === undefined || policies === undefined || problems.length > 0) {
     problems.sort((a, b) => a.line - b.line || a.column - b.column);

@@ -1,5 +1,6 @@
 import { LongspliceError } from "../errors/index.js";
 import type { PolicyTraits } from "../policy/registry.js";
+import type { Refusal, Trial } from "../policy/trial.js";
 import { canonicalAddress, isLocal, LOOPBACK, parseAddress } from "./address.js";
 import { carrierOddities, carrierRules } from "./carrier-rules.js";
 import { healthRules } from "./health-rules.js";
@@ -16,6 +17,10 @@ export interface KnownPolicies {
   check(name: string, options: unknown): readonly { readonly path: Path; readonly message: string }[];
   /** What such policies, one after the other, ask for; options that `check` accepts. */
   traitsOf(specs: readonly { readonly name: string; readonly options: unknown }[]): PolicyTraits;
+  /** The request headers that such policies look at, each once. */
+  headersFor(specs: readonly { readonly name: string; readonly options: unknown }[]): readonly string[];
+  /** What one of them has against being made with a pool's backends; options that `check` accepts. */
+  refusals(trial: Trial): readonly Refusal[];
   /** Bytes that the instances of one of them have in common; options that `check` accepts. */
   sharedBytes(name: string, options: unknown): number;
 }

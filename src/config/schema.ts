@@ -182,7 +182,8 @@ const discover = z
     ctx.addIssue({ code: "custom", message, params: { code: "LS_CONFIG_CONFLICT" } });
   });
 
-const poolKeys = z.strictObject({
+/** What may be under `pools.NAME`. */
+export const poolKeys = z.strictObject({
   policy: listOf(policy, 1).prefault("round-robin"),
   backends: z.array(backendSchema).default([]),
   discover: z.array(discover).default([]),

@@ -15,6 +15,14 @@ export function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 56)}..."` : text;
 }
 
+/** What others say, on one line. */
+export function oneLine(text: string): string {
+  return text
+    .replace(/\s*[\r\n]\s*/g, " ")
+    .replace(/\p{Cc}/gu, escaped)
+    .replace(UNREADABLE, escaped);
+}
+
 /** A word that a user chose, such as a key: as it is where it reads as one, else quoted. */
 export function showWord(word: string): string {
   return /^[\w.-]{1,60}$/.test(word) ? word : show(word);

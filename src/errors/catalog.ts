@@ -133,7 +133,7 @@ export const errorCatalog = {
   LS_POLICY_CREATE: {
     summary: "a policy could not be created",
     cause:
-      "The create() function of a policy threw, or returned something without select(); or its sharedBytes() gave no number of bytes.",
+      "The create() function of a policy threw, a backend's labels do not suit it for example, or it returned a promise or something else without select(); its sharedBytes() gave no number of bytes; or the policies of a pool look at more than 64 headers together.",
     remedy:
       "Do what the message says, which is the policy's own; a plugin that says nothing of use has to be corrected.",
     exit: 1,

@@ -1,8 +1,8 @@
 import { builtinPolicies } from "../../policies/index.js";
 import { type Config, formatAddress, type PoolConfig } from "../config/index.js";
-import { fakeEnv } from "../policy/index.js";
 import { loadPlugins } from "../policy/loader.js";
 import { PolicyRegistry } from "../policy/registry.js";
+import { tryPolicy } from "../policy/trial.js";
 
 /** The policies that a worker serves by: the built-in ones and those of these files. Rejects with LS_POLICY_*. */
 export async function loadRegistry(plugins: readonly string[]): Promise<PolicyRegistry> {
@@ -19,17 +19,11 @@ export async function registryForTrials({ pools, policies }: Config): Promise<Po
   return await loadRegistry(discovers ? policies : []);
 }
 
-/** Makes the policies of a pool with its backends, and ends them at once. Throws LS_POLICY_* as a worker would. */
-export function tryPolicies(registry: PolicyRegistry, { name, policy, backends }: PoolConfig): void {
-  const specs = policy.map(({ sharedBytes, ...spec }) => ({
-    ...spec,
-    shared: sharedBytes === 0 ? null : new SharedArrayBuffer(sharedBytes),
-  }));
-  const candidates = backends.map(({ address, weight, labels }, slot) => ({
-    slot,
-    address: formatAddress(address),
-    weight,
-    labels,
-  }));
-  registry.createChain(specs, fakeEnv({ pool: name, backends: candidates })).close();
+/** Throws what the policies of a pool have against its backends: LS_POLICY_* as a worker would. */
+export function requirePolicies(registry: PolicyRegistry, { name, policy, backends }: PoolConfig): void {
+  const candidates = backends.map((each) => ({ ...each, address: formatAddress(each.address) }));
+  for (const each of policy) {
+    const [refusal] = tryPolicy(registry, { ...each, pool: name, backends: candidates });
+    if (refusal !== undefined) throw refusal.error;
+  }
 }

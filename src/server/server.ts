@@ -34,7 +34,7 @@ import type { WorkerPlan } from "./messages.js";
 import { Names } from "./names.js";
 import { PacketEngine } from "./packet-engine.js";
 import { planWorkers, type ResolvedBackends, resolveBackends, retriesKey } from "./plan.js";
-import { registryForTrials, tryPolicies } from "./policy-trial.js";
+import { registryForTrials, requirePolicies } from "./policy-trial.js";
 import { SharedMemory } from "./shared-memory.js";
 import { version } from "./version.js";
 import { WorkerPool } from "./worker-pool.js";
@@ -279,7 +279,7 @@ export class Server {
   /** Throws what the load table or a policy would have against a change, so that it is held against the source that wants it. */
   private admit(config: Config, pools: readonly PoolConfig[]): void {
     this.pools.requireRoom(config.pools.values());
-    for (const pool of pools) tryPolicies(this.policies, pool);
+    for (const pool of pools) requirePolicies(this.policies, pool);
   }
 
   /** Several sources may have news at once: one plan has them all. */

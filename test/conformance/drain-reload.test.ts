@@ -205,6 +205,12 @@ forEachEngine("reload", (engine) => {
       .poll(() => JSON.stringify(proxy.logs.slice(before).filter(({ level }) => level === "error")))
       .toContain("mian");
     await becomes(proxy, "/", "old");
+    const backends = [{ address: "127.0.0.1:1", labels: { priority: "first" } }];
+    proxy.reload({ ...config(""), pools: { main: { policy: "priority", backends } } });
+    await expect
+      .poll(() => JSON.stringify(proxy.logs.slice(before).filter(({ level }) => level === "error")))
+      .toMatch(/longsplice\.yaml:\d+:\d+: pools\.main\.backends\[0\]: .*from 0 to 31, not/);
+    await becomes(proxy, "/", "old");
     proxy.reload("listeners: [");
     await delay(300);
     await becomes(proxy, "/", "old");

@@ -210,7 +210,8 @@ logLevel: debug
       }),
     );
     const schema = '{ "~standard": { version: 1, vendor: "x", validate: (value) => ({ value }) } }';
-    const module = `{ name: "mine", apiVersion: 1, options: ${schema}, needs: { headers: [] }, create() {} }`;
+    const create = "create: () => ({ select() {} })";
+    const module = `{ name: "mine", apiVersion: 1, options: ${schema}, needs: { headers: [] }, ${create} }`;
     writeFileSync(join(dirname(file), "my-policy.mjs"), `export default ${module};`);
     const { config } = await loadConfig(file, deps);
     expect(config.pools.get("web")!.policy[0]!.name).toBe("mine");

@@ -1,14 +1,7 @@
-import { builtinPolicies } from "../../policies/index.js";
 import { type Config, formatAddress, type PoolConfig } from "../config/index.js";
-import { loadPlugins } from "../policy/loader.js";
-import { PolicyRegistry } from "../policy/registry.js";
+import type { PolicyRegistry } from "../policy/registry.js";
 import { tryPolicy } from "../policy/trial.js";
-
-/** The policies that a worker serves by: the built-in ones and those of these files. Rejects with LS_POLICY_*. */
-export async function loadRegistry(plugins: readonly string[]): Promise<PolicyRegistry> {
-  const builtin = builtinPolicies.map(({ name }) => name);
-  return new PolicyRegistry(builtinPolicies, await loadPlugins(plugins, builtin));
-}
+import { loadRegistry } from "./policy-registry.js";
 
 /**
  * For a try of what sources say. Without sources there is nothing to try, and no plugin has to be loaded: Node forgets none.

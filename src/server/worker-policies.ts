@@ -18,7 +18,7 @@ import { LoadReports } from "../pools/load-report.js";
 import { ORCA_HEADER } from "../pools/orca.js";
 import { HeaderReports } from "./header-reports.js";
 import type { PlannedPool, PolicyProblems, WorkerPlan } from "./messages.js";
-import { loadRegistry } from "./policy-trial.js";
+import { loadRegistry } from "./policy-registry.js";
 
 /** Calls of `PolicyEnv.reconsider` that follow one within this time have no effect. */
 const RECONSIDER_MS = 250;

@@ -50,7 +50,8 @@ class WorkerThread {
     private readonly log: Log,
     private readonly onCrash: (error: unknown) => void,
   ) {
-    this.thread = new Worker(new URL("./worker-main.js", import.meta.url), { workerData: birth });
+    // Also right from the folder of what entries have in common (scripts/build).
+    this.thread = new Worker(new URL("../server/worker-main.js", import.meta.url), { workerData: birth });
     this.ready = new Promise((resolve, reject) => {
       this.thread.on("message", (message: FromWorker) => {
         if (message.kind === "ready") resolve();

@@ -17,6 +17,9 @@ const OF_OTHER_ENGINES = [
   "test/integration/node-versions.test.ts",
 ];
 
+/** The run of scripts/sanitize. */
+const SANITIZED = process.env.LONGSPLICE_NODE !== undefined;
+
 interface Options {
   readonly include: string;
   readonly exclude?: string[];
@@ -32,6 +35,8 @@ interface Options {
 
 /** Conformance is mostly waiting for what must not happen. */
 const CONFORMANCE_WORKERS = 2 * availableParallelism();
+/** Others wait for a third of their time. */
+const WORKERS = availableParallelism() + 1;
 
 /** Groups run one after the other. */
 const project = (name: string, groupOrder: number, { include, exclude = [], ...options }: Options) => ({
@@ -50,8 +55,11 @@ const project = (name: string, groupOrder: number, { include, exclude = [], ...o
 });
 
 /** All of a folder of test/ that need not run alone. */
-const folder = (name: string, groupOrder: number, options: Pick<Options, "timeout" | "retry"> = {}) =>
-  project(name, groupOrder, { include: `test/${name}/**/*.test.ts`, exclude: [ALONE], ...options });
+const folder = (
+  name: string,
+  groupOrder: number,
+  options: Pick<Options, "timeout" | "retry" | "workers"> = {},
+) => project(name, groupOrder, { include: `test/${name}/**/*.test.ts`, exclude: [ALONE], ...options });
 
 /** The tests of a folder that have to pass by every engine once more, by the packet engine in one of its forward modes. */
 const packet = (
@@ -73,10 +81,7 @@ export default defineConfig({
     pool: process.getuid?.() === 0 ? namespacePool : "forks",
     // vitest would leave one processor idle, of two.
     maxWorkers: "100%",
-    setupFiles: [
-      "test/support/seed.ts",
-      ...(process.env.LONGSPLICE_NODE === undefined ? [] : ["scripts/sanitize-setup.ts"]),
-    ],
+    setupFiles: ["test/support/seed.ts", ...(SANITIZED ? ["scripts/sanitize-setup.ts"] : [])],
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
     // Patience costs nothing where all is well, and one second is little for a machine that is busy.
@@ -87,18 +92,19 @@ export default defineConfig({
       project("conformance", 1, {
         include: "test/conformance/**/*.test.ts",
         exclude: [ALONE],
-        engines: ["copy", "pipe", "sockmap"],
+        // Under sanitizers everything takes three times as long. What is copied is fuzzed, and a part of what the others do.
+        engines: SANITIZED ? ["pipe", "sockmap"] : ["copy", "pipe", "sockmap"],
         workers: CONFORMANCE_WORKERS,
       }),
       // Loading the programs takes a second of processor time for each proxy, and some tests start six.
       packet("conformance", "exchange", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "request", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "connection", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
-      folder("hostile", 2, { timeout: 120_000 }),
-      packet("hostile", "connection", 2, { timeout: 120_000 }),
-      folder("kernel", 2, { timeout: 120_000 }),
-      folder("integration", 2, { timeout: 180_000 }),
-      packet("integration", "connection", 2, { timeout: 180_000 }),
+      folder("hostile", 2, { timeout: 120_000, workers: WORKERS }),
+      packet("hostile", "connection", 2, { timeout: 120_000, workers: WORKERS }),
+      folder("kernel", 2, { timeout: 120_000, workers: WORKERS }),
+      folder("integration", 2, { timeout: 180_000, workers: WORKERS }),
+      packet("integration", "connection", 2, { timeout: 180_000, workers: WORKERS }),
       project("alone", 3, { include: ALONE, timeout: 180_000, alone: true }),
       project("leak", 4, { include: "test/leak/**/*.test.ts", timeout: 240_000, alone: true }),
     ],

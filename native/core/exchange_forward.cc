@@ -25,6 +25,8 @@ void Exchange::start_request() {
   const BodyFraming framing = request_framing(request_fields_);
   request_body_.start(framing, request_fields_.length, framing == BodyFraming::chunked, &request_parser_,
                       &rules_->request);
+  // Routes and pools had other numbers before a reload than those by which the next requests on a link would be judged.
+  if (snapshot_ != worker_.snapshot()) wants_link_ = false;
   if (wants_link_ && try_link()) return;
   write_proxy_protocol(upstream_->stream().output());
   write_request_head(upstream_->stream().output());

@@ -102,7 +102,8 @@ void Exchange::use(int32_t slot) {
 // Requests for the same target may follow this one without being asked about.
 void Exchange::note_place() {
   if (worker_.splicer() == nullptr || attempts_ > 0 || pool_->choice != Pool::Choice::by_target) return;
-  if (!snapshot_->passes_by_connection(route_)) return;
+  // The number of the route is another one's after a reload.
+  if (snapshot_ != worker_.snapshot() || !snapshot_->passes_by_connection(route_)) return;
   worker_.splicer()->place(route_, request_fields_.host, request_.text(request_.target), backend_->slot);
 }
 

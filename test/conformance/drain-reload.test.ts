@@ -216,6 +216,54 @@ forEachEngine("reload", (engine) => {
     await becomes(proxy, "/", "old");
     await proxy.stop();
   });
+
+  it("takes no request to another pool's backend on the connection of one that waited meanwhile", async () => {
+    const [bad, good, other] = [await startRawOrigin(), await startRawOrigin(), await startRawOrigin()];
+    let failed = 0;
+    bad.script(async (wire) => {
+      await wire.readHead();
+      failed++;
+      wire.reset();
+    });
+    const gates = [new Gate(), new Gate()];
+    good.answer(async () => {
+      await gates[good.requests.length - 1]?.passed;
+      return ok("good");
+    });
+    other.answer(ok("other"));
+    const a = {
+      backends: [{ address: bad.address }, { address: good.address, weight: 0 }],
+      retries: { percent: 0, min: 1 },
+    };
+    const b = { backends: [{ address: other.address }] };
+    const timeouts = { queue: "60s" };
+    const routes = ["a", "b"].map((pool) => ({ match: { path: `/${pool}` }, pool }));
+    const proxy = await startProxy({
+      engine,
+      config: { routes, pools: { a, b }, timeouts },
+      warmUp: false,
+    });
+    const [first, second] = [await proxy.connect(), await proxy.connect()];
+    await first.send(request("GET /a HTTP/1.1"));
+    await good.request();
+    const ask = async (path: string) => {
+      await second.send(request(`GET ${path} HTTP/1.1`));
+      return (await readResponse(second)).body.toString();
+    };
+    // What was served before may be linked.
+    expect(await ask("/b")).toBe("other");
+    const waited = ask("/a");
+    await eventually("its failure", () => failed === 2);
+    proxy.reload({ routes, pools: { b, a }, timeouts });
+    await proxy.logged("configuration reloaded");
+    gates[0]!.open();
+    expect((await readResponse(first)).body.toString()).toBe("good");
+    await good.request(1);
+    gates[1]!.open();
+    expect(await waited).toBe("good");
+    expect(await ask("/b")).toBe("other");
+    await proxy.stop();
+  });
 });
 
 const refuses = (port: number): Promise<boolean> =>

@@ -80,13 +80,15 @@ class Exchange : private Splicer::Owner {
 
   // exchange_select.cc
   void choose();
+  // Of the plan that the backends are of: the request's, or one that came while it waited.
+  const SnapshotPtr& pool_snapshot() const { return renewed_ ? renewed_ : snapshot_; }
   bool is_left(const Backend& backend) const;
   bool any_left() const;
   void use(int32_t slot);
-  // The queues of a pool: for a place at a backend, and for one more try.
-  static constexpr uint32_t kBudgetQueue = 1u << 31;
-  void wait_in_queue(uint32_t queue);
+  void none_left(std::string_view why);
+  void wait_in_queue(Pool::Queue queue);
   void not_served(std::string_view why);
+  bool renew_pool();
   void leave_queue();
   const Backend* find_backend(uint32_t slot) const;
   void note_place();
@@ -236,6 +238,7 @@ class Exchange : private Splicer::Owner {
   const HeaderRules* rules_ = nullptr;
   const Pool* pool_ = nullptr;
   const Backend* backend_ = nullptr;
+  SnapshotPtr renewed_;  // whose `pool_` and `backend_` are, if not `snapshot_`'s
   std::vector<uint32_t> tried_;
   std::string policy_fields_;  // lines for the head of the response
   uint64_t head_done_ns_ = 0;
@@ -249,7 +252,7 @@ class Exchange : private Splicer::Owner {
   bool cut_short_ = false;              // a response on a link
   bool failure_noted_ = false;          // of the backend, in this attempt
   bool owes_budget_ = false;            // what it left when it began to wait for a place
-  uint32_t queue_ = 0;                  // which one it waits in, or did last
+  Pool::Queue queue_{};                 // the one that it waits in
   bool queued_ = false;
   bool avoid_reuse_ = false;
 

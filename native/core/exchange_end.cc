@@ -132,7 +132,7 @@ void Exchange::finish() {
 
 // A reload may have taken it away, and its place in the tables may be another one's.
 bool Exchange::backend_stays() const {
-  if (snapshot_ == worker_.snapshot()) return true;
+  if (pool_snapshot() == worker_.snapshot()) return true;
   const Backend* now = worker_.backend_at(backend_->slot);
   return now != nullptr && now->is(*backend_);
 }

@@ -67,9 +67,10 @@ void Exchange::upstream_failed(Failure failure) {
     request_fields_ = summarize_fields(request_);
   }
   client_.set_state(Downstream::State::deciding);
-  const uint32_t queue = pool_->policy | kBudgetQueue;
   // Those who wait already come first.
-  if (costs && any_left() && (worker_.has_queue(queue) || !take_from_budget())) return wait_in_queue(queue);
+  const bool waits =
+      costs && any_left() && (worker_.has_queue(*pool_, Pool::Queue::budget) || !take_from_budget());
+  if (waits) return wait_in_queue(Pool::Queue::budget);
   choose();
 }
 

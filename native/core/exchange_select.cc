@@ -27,11 +27,8 @@ void Exchange::choose() {
     any_eligible = true;
     if (worker_.load().has_room(backend.slot) && count < kMaxCandidates) slots[count++] = backend.slot;
   }
-  if (!any_eligible) {
-    if (failure_status_ != 0) return answer(static_cast<uint32_t>(failure_status_), "no backend answered");
-    return answer(503, "no healthy backend");
-  }
-  if (count == 0) return wait_in_queue(pool_->policy);
+  if (!any_eligible) return none_left("no healthy backend");
+  if (count == 0) return wait_in_queue(Pool::Queue::place);
   if (retry_reason_ != nullptr) worker_.stats().retries[std::exchange(retry_reason_, nullptr)]++;
   const uint32_t token = worker_.next_token();
   const std::string_view path = target_.substr(0, target_.find('?'));
@@ -59,11 +56,17 @@ void Exchange::choose() {
   use(slot);
 }
 
+// What a backend did to the request says more than that.
+void Exchange::none_left(std::string_view why) {
+  if (failure_status_ != 0) return answer(static_cast<uint32_t>(failure_status_), "no backend answered");
+  answer(503, why);
+}
+
 // A candidate, as far as anybody but the policies is concerned.
 bool Exchange::is_left(const Backend& backend) const {
   return worker_.load().get(backend.slot, LoadField::eligible) != 0 &&
          std::ranges::find(tried_, backend.slot) == tried_.end() &&
-         (snapshot_ == worker_.snapshot() || !worker_.given_away(backend));
+         (pool_snapshot() == worker_.snapshot() || !worker_.given_away(backend));
 }
 
 bool Exchange::any_left() const {
@@ -85,7 +88,7 @@ void Exchange::use(int32_t slot) {
   // Another worker may have taken the last place since the candidates were listed.
   if (!worker_.load().acquire(backend_->slot)) {
     backend_ = nullptr;
-    return wait_in_queue(pool_->policy);
+    return wait_in_queue(Pool::Queue::place);
   }
   holds_place_ = true;
   note_place();
@@ -112,28 +115,51 @@ const Backend* Exchange::find_backend(uint32_t slot) const {
   return found == pool_->backends.end() ? nullptr : &*found;
 }
 
-void Exchange::wait_in_queue(uint32_t queue) {
+void Exchange::wait_in_queue(Pool::Queue queue) {
   client_.set_state(Downstream::State::deciding);
   if (queued_) return;
   queue_ = queue;
   // One that waits for a place is at no backend; others may try meanwhile.
   owes_budget_ = in_budget_;
   leave_budget();
-  if (!worker_.enqueue(queue_, client_)) return not_served("all backends are busy and the queue is full");
+  if (!worker_.enqueue(*pool_, queue_, client_))
+    return not_served("all backends are busy and the queue is full");
   queued_ = true;
   client_.arm(snapshot_->timeouts.queue);
 }
 
 // It waited in vain, or there was no room to wait in. What a backend did to it says more than that.
 void Exchange::not_served(std::string_view why) {
-  if ((queue_ & kBudgetQueue) == 0) return answer(503, why);
+  if (queue_ == Pool::Queue::place) return answer(503, why);
   worker_.stats().retries_refused++;
   answer(static_cast<uint32_t>(failure_status_),
          "the backend did not answer properly, and others have enough to do");
 }
 
+// While it waits, backends may come and go: it is served by those that the pool has now, and by the policies that choose among
+// them. False when there is no such pool any more.
+bool Exchange::renew_pool() {
+  const SnapshotPtr& now = worker_.snapshot();
+  if (pool_snapshot() == now) return true;
+  const auto found = std::ranges::find(now->pools, pool_->name, &Pool::name);
+  if (found == now->pools.end()) return false;
+  // Another one may have the slot of one that failed.
+  std::erase_if(tried_, [&](uint32_t slot) {
+    const Backend* backend = find_backend(slot);
+    return backend == nullptr || worker_.given_away(*backend);
+  });
+  pool_ = &*found;
+  renewed_ = now;
+  return true;
+}
+
+// False when it has to wait on.
 bool Exchange::try_from_queue() {
-  if ((queue_ & kBudgetQueue) != 0) {
+  if (!renew_pool()) {
+    none_left("the pool is gone");
+    return true;
+  }
+  if (queue_ == Pool::Queue::budget) {
     if (!take_from_budget()) return false;
     leave_queue();
     choose();
@@ -152,7 +178,7 @@ bool Exchange::try_from_queue() {
 void Exchange::leave_queue() {
   if (!queued_) return;
   queued_ = false;
-  worker_.dequeue(std::exchange(queue_, 0), client_);
+  worker_.dequeue(*pool_, std::exchange(queue_, Pool::Queue::place), client_);
 }
 
 bool Exchange::connect() {

@@ -1,5 +1,5 @@
 // What a worker serves by: routes, pools, limits. Immutable; a reload replaces the whole, and exchanges that began
-// under the old one end under it.
+// under the old one end under it. Only those that wait for a backend get one of the new one's.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,9 @@ struct Backend {
 };
 
 struct Pool {
+  // What requests may have to wait for: a place at a backend, or one in the budget of retries.
+  enum class Queue : uint8_t { place, budget };
+
   std::string name;
   uint32_t policy;  // which policy chain on the JavaScript side
   std::vector<Backend> backends;

@@ -278,27 +278,28 @@ bool Worker::may_accept() const {
   return (limit == 0 || sockets.clients() < limit) && sockets.admits_client();
 }
 
-bool Worker::enqueue(uint32_t policy, Downstream& connection) {
-  const auto found = queues_.find(policy);
+bool Worker::enqueue(const Pool& pool, Pool::Queue queue, Downstream& connection) {
+  const QueueKey key{pool.name, queue};
+  const auto found = queues_.find(key);
   const size_t waiting = found == queues_.end() ? 0 : found->second.size();
   if (waiting >= snapshot_->limits.queue) return false;
   // Not before: `serve_queues` takes every queue for one in which somebody waits.
-  queues_[policy].push_back(&connection);
+  queues_[key].push_back(&connection);
   return true;
 }
 
-void Worker::dequeue(uint32_t policy, Downstream& connection) {
-  const auto found = queues_.find(policy);
+void Worker::dequeue(const Pool& pool, Pool::Queue queue, Downstream& connection) {
+  const auto found = queues_.find({pool.name, queue});
   if (found == queues_.end()) return;
   std::erase(found->second, &connection);
   if (found->second.empty()) queues_.erase(found);
 }
 
 void Worker::serve_queues() {
-  std::vector<uint32_t> waiting;
-  for (const auto& [policy, queue] : queues_) waiting.push_back(policy);
-  for (const uint32_t policy : waiting) {
-    for (auto found = queues_.find(policy); found != queues_.end(); found = queues_.find(policy)) {
+  std::vector<QueueKey> waiting;
+  for (const auto& [key, queue] : queues_) waiting.push_back(key);
+  for (const QueueKey& key : waiting) {
+    for (auto found = queues_.find(key); found != queues_.end(); found = queues_.find(key)) {
       if (!found->second.front()->try_from_queue()) break;
     }
   }

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "../engine/engine.h"
@@ -110,10 +112,11 @@ class Worker {
   void await_decision(uint32_t token, Downstream& connection) { deciding_[token] = &connection; }
   void forget_decision(uint32_t token) { deciding_.erase(token); }
 
-  // Requests that wait for a place at a backend of their pool. False when the queue is full.
-  bool enqueue(uint32_t policy, Downstream& connection);
-  void dequeue(uint32_t policy, Downstream& connection);
-  bool has_queue(uint32_t policy) const { return queues_.contains(policy); }
+  // Requests that wait. Pools are told apart by name, so that who came before a reload stands before who came after it. False
+  // when the queue is full.
+  bool enqueue(const Pool& pool, Pool::Queue queue, Downstream& connection);
+  void dequeue(const Pool& pool, Pool::Queue queue, Downstream& connection);
+  bool has_queue(const Pool& pool, Pool::Queue queue) const { return queues_.contains({pool.name, queue}); }
   // Queued requests get their chance at the end of the round, not inside the call that frees the place.
   void place_freed() { place_freed_ = true; }
 
@@ -165,7 +168,8 @@ class Worker {
   Exchange* chosen_for_ = nullptr;
   uint32_t chosen_token_ = 0;
   std::unordered_map<uint32_t, Downstream*> deciding_;
-  std::unordered_map<uint32_t, std::deque<Downstream*>> queues_;
+  using QueueKey = std::pair<std::string, Pool::Queue>;
+  std::map<QueueKey, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;
   uint64_t tick_ms_ = 0;
   std::unique_ptr<LinkCall> link_call_;

@@ -237,6 +237,10 @@ void Downstream::recall_link() {
   if (exchange_) exchange_->recall_link();
 }
 
+void Downstream::note_load() {
+  if (exchange_) exchange_->note_load();
+}
+
 void Downstream::leave_lost_backend() {
   if (!exchange_ || !exchange_->leave_lost_backend()) return;
   drive();

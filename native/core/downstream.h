@@ -34,6 +34,7 @@ class Downstream final : public Pollable, public Timer {
   void close_if_quiet(uint64_t quiet_ms);
   // See Exchange.
   void recall_link();
+  void note_load();
   void leave_lost_backend();
 
   void decided(int32_t slot);

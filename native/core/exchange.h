@@ -56,6 +56,8 @@ class Exchange : private Splicer::Owner {
   // exchange_verdict.cc
   // The next request of a link comes to user space.
   void recall_link();
+  // A link counts as an exchange in flight while one is under way on it.
+  void note_load();
   // Ends a link whose backend is down.
   bool leave_lost_backend();
 
@@ -197,6 +199,7 @@ class Exchange : private Splicer::Owner {
   };
   void record(uint32_t status);
   void report(const Outcome& outcome);
+  void hold_place();
   void release_place();
   const char* engine_name() const;
   const char* forward_name() const;

@@ -171,6 +171,11 @@ void Exchange::abandon() {
   if (!recorded_ && head_complete_) record(status_ != 0 ? status_ : kClientClosedRequest);
 }
 
+// Without asking whether there is one: for what is under way at this backend already.
+void Exchange::hold_place() {
+  if (!std::exchange(holds_place_, true)) worker_.load().add(backend_->slot, LoadField::active, 1);
+}
+
 void Exchange::release_place() {
   if (!std::exchange(holds_place_, false)) return;
   worker_.load().release(backend_->slot);

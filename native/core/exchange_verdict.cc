@@ -192,6 +192,7 @@ void Exchange::take_handed_bytes() {
 
 // Whose response comes next: that of the request which made the link, or one that passed.
 void Exchange::adopt(const Standing& standing) {
+  hold_place();
   if (!standing.head.empty()) {
     request_bytes_.release();
     request_bytes_.append(standing.head);
@@ -331,6 +332,15 @@ void Exchange::backend_closed() {
 
 void Exchange::recall_link() {
   if (linked_ == Link::judged) worker_.splicer()->recall(link_);
+}
+
+void Exchange::note_load() {
+  if (linked_ != Link::judged) return;
+  if (worker_.splicer()->exchanging(link_)) {
+    hold_place();
+  } else {
+    release_place();
+  }
 }
 
 bool Exchange::leave_lost_backend() {

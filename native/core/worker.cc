@@ -18,6 +18,8 @@ namespace {
 // requests look for places that other workers freed.
 constexpr uint64_t kLogTickMs = 100;
 constexpr uint64_t kQueueTickMs = 5;
+// Looking at a link costs some cache misses: where there are many, each is looked at less often.
+constexpr uint32_t kLinksPerMs = 10;
 // While draining, a connection that has been quiet for this long is closed; a busier one gets to send its next
 // request, which is answered with "connection: close". Closing it at once would meet requests on their way.
 constexpr uint64_t kDrainQuietMs = 1000;
@@ -79,6 +81,15 @@ void Worker::notice_backend_states() {
   publish_verdicts();
   const std::vector<Downstream*> all(connections_.begin(), connections_.end());
   for (Downstream* connection : all) connection->leave_lost_backend();
+}
+
+// The kernel does not say when a request begins on a link, so it is asked now and then. What comes between two looks is short.
+void Worker::note_loads() {
+  if (!splicer_ || splicer_->active() == 0) return;
+  const uint64_t now = poller_.now();
+  if (now - loads_noted_ms_ < std::max<uint64_t>(kLogTickMs, splicer_->active() / kLinksPerMs)) return;
+  loads_noted_ms_ = now;
+  for (Downstream* connection : connections_) connection->note_load();
 }
 
 // A number that is another one when a backend may be chosen that might not before, or the other way round, or when a policy
@@ -158,6 +169,7 @@ void Worker::tick() {
   // The kernel calls only when there is much to tell of what passed.
   if (splicer_) splicer_->handle_events();
   notice_backend_states();
+  note_loads();
   if (!access_log_.empty()) {
     host_.access_log(access_log_.lines());
     access_log_.clear();

@@ -133,6 +133,7 @@ class Worker {
   uint64_t backend_states() const;
   void publish_verdicts();
   void notice_backend_states();
+  void note_loads();
   void before_round();
   void after_round();
   void serve_queues();
@@ -172,6 +173,7 @@ class Worker {
   std::map<QueueKey, std::deque<Downstream*>> queues_;
   std::unique_ptr<Ticker> ticker_;
   uint64_t tick_ms_ = 0;
+  uint64_t loads_noted_ms_ = 0;
   std::unique_ptr<LinkCall> link_call_;
   std::unique_ptr<Sweeper> sweeper_;
   std::function<void()> before_round_;

@@ -153,6 +153,8 @@ class Splicer {
 
   // Of a judged link, also of one that has just been given back. What it points to lasts until another is made.
   virtual Standing standing(LinkId id) const = 0;
+  // Whether an exchange is under way on a judged link.
+  virtual bool exchanging(LinkId id) const = 0;
   // The next request of a judged link returns.
   virtual void recall(LinkId id) = 0;
   // `Owner::budget_spent` is called when the client has acknowledged all that the backend has sent. False: it has.

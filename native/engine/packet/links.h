@@ -50,6 +50,7 @@ class Links final : public Splicer {
   void relay_to_backend(LinkId id, uint32_t bytes) override;
   void relay_to_client(LinkId id, uint32_t bytes) override;
   Standing standing(LinkId id) const override;
+  bool exchanging(LinkId id) const override { return exchange_on(id) != Standing::Exchange::none; }
   void recall(LinkId id) override;
   bool await_quiet(LinkId id) override;
   void keep_early_request(LinkId id, uint32_t bytes) override;

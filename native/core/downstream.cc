@@ -253,10 +253,10 @@ void Downstream::decided(int32_t slot) {
 
 void Downstream::add_response_field(std::string_view line) { exchange_->add_response_field(line); }
 
-bool Downstream::try_from_queue() {
-  const bool placed = exchange_->try_from_queue();
+Pool::Turn Downstream::try_from_queue() {
+  const Pool::Turn turn = exchange_->try_from_queue();
   drive();
-  return placed;
+  return turn;
 }
 
 void Downstream::close() {

@@ -8,6 +8,7 @@
 
 #include "address.h"
 #include "poller.h"
+#include "snapshot.h"
 #include "stream.h"
 
 namespace longsplice {
@@ -39,8 +40,8 @@ class Downstream final : public Pollable, public Timer {
 
   void decided(int32_t slot);
   void add_response_field(std::string_view line);
-  // The head of the queue asks for a place again; false when there still is none.
-  bool try_from_queue();
+  // One that waits in a queue has its turn.
+  Pool::Turn try_from_queue();
 
   Worker& worker() { return worker_; }
   Stream& stream() { return stream_; }

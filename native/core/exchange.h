@@ -40,7 +40,7 @@ class Exchange : private Splicer::Owner {
   void decided(int32_t slot);
   // To the response that is to come, as the policies want it.
   void add_response_field(std::string_view line) { policy_fields_.append(line).append("\r\n"); }
-  bool try_from_queue();
+  Pool::Turn try_from_queue();
   bool step_connecting();
 
   // exchange_forward.cc

@@ -153,26 +153,31 @@ bool Exchange::renew_pool() {
   return true;
 }
 
-// False when it has to wait on.
-bool Exchange::try_from_queue() {
+Pool::Turn Exchange::try_from_queue() {
+  using enum Pool::Turn;
   if (!renew_pool()) {
     none_left("the pool is gone");
-    return true;
+    return served;
+  }
+  // A retry has nothing to wait for when the backends that it has not tried are gone. Who has tried none waits for one to come.
+  if (!tried_.empty() && !any_left()) {
+    none_left("no healthy backend");
+    return served;
   }
   if (queue_ == Pool::Queue::budget) {
-    if (!take_from_budget()) return false;
-    leave_queue();
-    choose();
-    return true;
+    if (!take_from_budget()) return nothing;
+  } else {
+    const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {
+      return worker_.load().has_room(backend.slot) && is_left(backend);
+    });
+    // Others may have a place where this one has been already.
+    if (!any_room) return tried_.empty() ? nothing : passed_over;
+    if (owes_budget_ && !take_from_budget()) return passed_over;
+    owes_budget_ = false;
   }
-  const bool any_room = std::ranges::any_of(pool_->backends, [&](const Backend& backend) {
-    return worker_.load().has_room(backend.slot) && is_left(backend);
-  });
-  if (!any_room || (owes_budget_ && !take_from_budget())) return false;
-  owes_budget_ = false;
   leave_queue();
   choose();
-  return true;
+  return served;
 }
 
 void Exchange::leave_queue() {

@@ -31,6 +31,8 @@ struct Backend {
 struct Pool {
   // What requests may have to wait for: a place at a backend, or one in the budget of retries.
   enum class Queue : uint8_t { place, budget };
+  // What became of one whose turn it was: it left the queue, or there is nothing for it, or nothing for anybody behind it either.
+  enum class Turn : uint8_t { served, passed_over, nothing };
 
   std::string name;
   uint32_t policy;  // which policy chain on the JavaScript side

@@ -311,8 +311,13 @@ void Worker::serve_queues() {
   std::vector<QueueKey> waiting;
   for (const auto& [key, queue] : queues_) waiting.push_back(key);
   for (const QueueKey& key : waiting) {
-    for (auto found = queues_.find(key); found != queues_.end(); found = queues_.find(key)) {
-      if (!found->second.front()->try_from_queue()) break;
+    // Whose turn it is may leave the queue, and take it along.
+    size_t passed_over = 0;
+    for (auto found = queues_.find(key); found != queues_.end() && passed_over < found->second.size();
+         found = queues_.find(key)) {
+      const Pool::Turn turn = found->second[passed_over]->try_from_queue();
+      if (turn == Pool::Turn::nothing) break;
+      if (turn == Pool::Turn::passed_over) passed_over++;
     }
   }
 }

@@ -167,8 +167,34 @@ forEachEngine("requests that wait for a place", (engine) => {
       expect((await readResponse(first!)).body.toString()).toBe("busy");
       await proxy.stop();
     };
-    return { bad, busy, fresh, change, end };
+    return { proxy, first: first!, second: second!, bad, busy, fresh, release, change, end };
   }
+
+  it("for another time let others go first to the backend that failed", async () => {
+    const { proxy, first, second, bad, busy, release } = await waitForAnotherTime();
+    const releaseBad = holdRequests(bad, "well again");
+    const [third, fourth] = await send(proxy, "/2", "/3");
+    for (const [index, client] of [third!, fourth!].entries()) {
+      await eventually("its turn", () => bad.requests.length > index);
+      releaseBad();
+      expect((await readResponse(client)).body.toString()).toBe("well again");
+    }
+    expect(targetsAt(bad).slice(-2)).toEqual(["/2", "/3"]);
+    release();
+    await busy.request(1);
+    release();
+    for (const client of [first, second]) expect((await readResponse(client)).body.toString()).toBe("busy");
+    await proxy.stop();
+  });
+
+  it("for another time get 502 when there is no other backend any more", async () => {
+    const { proxy, first, second, bad, release, change } = await waitForAnotherTime();
+    await change(bad);
+    await expectErrorAnswer(second, 502);
+    release();
+    expect((await readResponse(first)).body.toString()).toBe("busy");
+    await proxy.stop();
+  });
 
   it("for another time are not sent to the backend that failed, but to one that joins", async () => {
     const { bad, fresh, change, end } = await waitForAnotherTime();

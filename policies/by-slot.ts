@@ -1,4 +1,4 @@
-import type { Backend } from "../src/policy/index.js";
+import type { Backend, Candidates } from "../src/policy/index.js";
 
 /** The array itself if it has a cell for this slot, else a larger one with the same content. */
 export function withSlot<A extends Int32Array | Float64Array>(array: A, slot: number): A {
@@ -25,10 +25,14 @@ export class SlotOwners {
   }
 }
 
+/** What `BackendNumbers` has in place of a number that is not worked out yet. */
+const NONE = -(2 ** 31);
+
 /** A whole number for each backend that is worked out once, out of its labels for example. */
 export class BackendNumbers {
-  private readonly owners = new SlotOwners();
-  private numbers = new Int32Array(16);
+  private assignment: unknown;
+  /** By slot. */
+  private numbers = new Int32Array(16).fill(NONE);
 
   /**
    * @param backends those that are known from the start
@@ -38,18 +42,29 @@ export class BackendNumbers {
     backends: readonly Backend[],
     private readonly numberOf: (backend: Backend) => number,
   ) {
-    for (const backend of backends) this.learn(backend);
+    for (const backend of backends) numberOf(backend);
   }
 
-  /** Throws what the function throws, each time. */
-  of(backend: Backend): number {
-    if (!this.owners.has(backend)) this.learn(backend);
-    return this.numbers[backend.slot] as number;
+  /** Looks at these candidates from now on. */
+  take(candidates: Candidates): void {
+    if (candidates.assignment === this.assignment) return;
+    this.assignment = candidates.assignment;
+    this.numbers.fill(NONE);
   }
 
-  private learn(backend: Backend): void {
+  /** Of the candidate at a position. Throws what the function throws, each time. */
+  at(candidates: Candidates, position: number): number {
+    const number = this.numbers[candidates.slotAt(position)];
+    // Undefined where the slot is beyond the end.
+    return number === undefined || number === NONE ? this.learn(candidates.at(position)) : number;
+  }
+
+  private learn(backend: Backend): number {
+    const number = this.numberOf(backend);
+    const known = this.numbers.length;
     this.numbers = withSlot(this.numbers, backend.slot);
-    this.numbers[backend.slot] = this.numberOf(backend);
-    this.owners.give(backend);
+    if (this.numbers.length > known) this.numbers.fill(NONE, known);
+    this.numbers[backend.slot] = number;
+    return number;
   }
 }

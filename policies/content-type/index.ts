@@ -68,9 +68,10 @@ class ContentType implements Policy {
     const kind = this.kindOf(head, context);
     const count = candidates.length;
     if (count > this.serving.length) this.serving = new Uint8Array(2 * count);
+    this.served.take(candidates);
     let serving = 0;
     for (let i = 0; i < count; i++) {
-      const serves = (this.served.of(candidates.at(i)) >>> kind) & 1;
+      const serves = (this.served.at(candidates, i) >>> kind) & 1;
       this.serving[i] = serves;
       serving += serves;
     }

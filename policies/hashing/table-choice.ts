@@ -56,7 +56,7 @@ export class TableChoice implements Chooser {
     private readonly bound: Bound,
     private readonly env: Pick<PolicyEnv, "backends" | "candidates">,
   ) {
-    this.rendezvous = new Rendezvous(bound, env.backends);
+    this.rendezvous = new Rendezvous(bound);
     for (const backend of env.backends) this.learn(backend, backend.weight);
     this.rebuild();
   }

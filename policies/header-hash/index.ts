@@ -17,7 +17,7 @@ export const headerHash = definePolicy({
   create: ({ header, absent, boundedLoad }, env) =>
     new HashPolicy(
       new KeyReader({ header }, new Lots(env.random)),
-      new Rendezvous(new Bound(boundedLoad), env.backends),
+      new Rendezvous(new Bound(boundedLoad)),
       absent === "random",
     ),
 });

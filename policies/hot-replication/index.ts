@@ -34,7 +34,7 @@ class HotReplication implements Policy {
   constructor({ entries, window, perReplica, maxReplicas }: Options, env: PolicyEnv) {
     const table = new UrlTable(entries, env.shared);
     this.popularity = new Popularity(table, window, perReplica, maxReplicas);
-    this.subset = new Subset(env.backends, new Lots(env.random));
+    this.subset = new Subset(new Lots(env.random));
   }
 
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void {

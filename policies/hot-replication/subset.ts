@@ -1,4 +1,4 @@
-import type { Backend, Candidates } from "../../src/policy/index.js";
+import type { Candidates } from "../../src/policy/index.js";
 import { ExchangeLoads } from "../exchange-loads.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { Rendezvous, unit } from "../hashing/rendezvous.js";
@@ -14,11 +14,8 @@ export class Subset {
   private positions = new Int32Array(16);
   private size = 0;
 
-  constructor(
-    backends: readonly Backend[],
-    private readonly lots: Lots,
-  ) {
-    this.rendezvous = new Rendezvous(UNBOUNDED, backends);
+  constructor(private readonly lots: Lots) {
+    this.rendezvous = new Rendezvous(UNBOUNDED);
     this.loads = new ExchangeLoads(lots);
   }
 
@@ -41,13 +38,14 @@ export class Subset {
   /** Finds the first `most` in the order of the URL. */
   private gather(key: UrlKey, most: number, candidates: Candidates): void {
     this.makeRoom(most);
+    this.rendezvous.take(candidates);
     this.size = 0;
     const { scores } = this;
     const count = candidates.length;
     for (let i = 0; i < count; i++) {
       const weight = this.loads.weight(i);
       if (weight === 0) continue;
-      const draw = unit(this.rendezvous.draw(candidates.at(i), key.a, key.b));
+      const draw = unit(this.rendezvous.draw(candidates, i, key.a, key.b));
       if (this.size < most) {
         // At the end of the heap, where it may belong further up.
         scores[this.size] = -weight / Math.log(draw);

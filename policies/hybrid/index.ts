@@ -45,7 +45,7 @@ class Hybrid implements Policy {
   ) {
     this.table = new UrlTable(options.entries, env.shared);
     this.turns = new Turns(env.worker);
-    this.rendezvous = new Rendezvous(UNBOUNDED, env.backends);
+    this.rendezvous = new Rendezvous(UNBOUNDED);
   }
 
   select(head: RequestHead, candidates: Candidates, context: SelectContext): void {

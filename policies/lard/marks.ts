@@ -1,5 +1,6 @@
 import type { Backend, Candidates } from "../../src/policy/index.js";
-import { Seeds } from "../hashing/seeds.js";
+import { SlotOwners, withSlot } from "../by-slot.js";
+import { TextHash } from "../hashing/text-hash.js";
 
 /** A slot has 12 bits: the load table has 4096 rows. */
 const SLOT_BITS = 12;
@@ -10,17 +11,19 @@ const SLOT_MASK = (1 << SLOT_BITS) - 1;
  * always set. After a reload a slot may belong to another backend; that one has another mark. Never 0, which stands for nobody.
  */
 export class Marks {
-  private readonly seeds = new Seeds();
+  private readonly owners = new SlotOwners();
+  private readonly hash = new TextHash();
+  /** By slot. */
+  private marks = new Int32Array(16);
 
   constructor(backends: readonly Backend[]) {
-    for (const backend of backends) this.seeds.know(backend);
+    for (const backend of backends) this.of(backend);
   }
 
   /** The mark of a backend. */
   of(backend: Backend): number {
-    this.seeds.know(backend);
-    // The bit of the hash that would be the lowest is given up.
-    return (this.seeds.first(backend.slot) << SLOT_BITS) | (1 << SLOT_BITS) | backend.slot;
+    if (!this.owners.has(backend)) this.learn(backend);
+    return this.marks[backend.slot] as number;
   }
 
   /** The position of the candidate that has this mark; -1 if there is none. */
@@ -30,5 +33,14 @@ export class Marks {
       if (candidates.slotAt(i) === slot) return this.of(candidates.at(i)) === mark ? i : -1;
     }
     return -1;
+  }
+
+  private learn(backend: Backend): void {
+    const { slot, address } = backend;
+    this.owners.give(backend);
+    this.marks = withSlot(this.marks, slot);
+    this.hash.take(address);
+    // The bit of the hash that would be the lowest is given up.
+    this.marks[slot] = (this.hash.a << SLOT_BITS) | (1 << SLOT_BITS) | slot;
   }
 }

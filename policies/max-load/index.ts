@@ -1,11 +1,4 @@
-import {
-  type Backend,
-  type Candidates,
-  definePolicy,
-  type Policy,
-  type SelectContext,
-  z,
-} from "../../src/policy/index.js";
+import { type Candidates, definePolicy, type Policy, type SelectContext, z } from "../../src/policy/index.js";
 import { type Figure, figureAt, isShare } from "../figures.js";
 import { UNBOUNDED } from "../hashing/bound.js";
 import { Rendezvous } from "../hashing/rendezvous.js";
@@ -25,26 +18,38 @@ class MaxLoad implements Policy {
   private readonly rendezvous: Rendezvous;
   private readonly client = new TextHash();
   private readonly scores = new Scores();
+  /** How many candidates have a weight: their mean is that of a backend which may have as much as the limits say. */
   private sharers = 0;
 
   constructor(
     private readonly limits: readonly Limit[],
     private readonly lots: Lots,
-    backends: readonly Backend[],
   ) {
-    this.rendezvous = new Rendezvous(UNBOUNDED, backends);
+    this.rendezvous = new Rendezvous(UNBOUNDED);
   }
 
   select(_head: unknown, candidates: Candidates, context: SelectContext): void {
     if (candidates.length <= 1) return;
     this.client.take(context.clientAddress);
     const home = this.rendezvous.choose(candidates, this.client.a, this.client.b);
-    const total = candidates.totalWeight();
-    this.sharers = sharersOf(candidates);
+    const total = this.sumUp(candidates);
     this.scores.make(candidates.length);
     this.weigh(candidates, home, total);
     const full = (this.scores.values[home] as number) >= 1;
     candidates.keep(full ? this.leastFull(candidates, total) : home);
+  }
+
+  /** The sum of all weights. */
+  private sumUp(candidates: Candidates): number {
+    let total = 0;
+    let sharers = 0;
+    for (let i = 0; i < candidates.length; i++) {
+      const weight = candidates.weight(i);
+      total += weight;
+      if (weight > 0) sharers++;
+    }
+    this.sharers = sharers;
+    return total;
   }
 
   private leastFull(candidates: Candidates, total: number): number {
@@ -71,13 +76,6 @@ class MaxLoad implements Policy {
     }
     this.scores.values[position] = fullest;
   }
-}
-
-/** How many candidates have a weight: their mean is that of a backend which may have as much as the limits say. */
-function sharersOf(candidates: Candidates): number {
-  let count = 0;
-  for (let i = 0; i < candidates.length; i++) if (candidates.weight(i) > 0) count++;
-  return count;
 }
 
 const share = z.number().positive().max(1).optional();
@@ -109,5 +107,5 @@ export const maxLoad = definePolicy({
   options: options.prefault({}),
   choosesBy: "client",
   needs: { headers: [] },
-  create: (given, env) => new MaxLoad(limitsOf(given), new Lots(env.random), env.backends),
+  create: (given, env) => new MaxLoad(limitsOf(given), new Lots(env.random)),
 });

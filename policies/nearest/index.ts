@@ -28,6 +28,7 @@ class Nearest implements Policy {
   private readonly active: Int32Array;
   private readonly weight: Int32Array;
   private readonly spillAbove: number;
+  private readonly spills: boolean;
   /** Zones of the candidates at hand, by position, and the one that is chosen. */
   private zoneAt = new Int32Array(16);
   private chosen = NOWHERE;
@@ -44,6 +45,7 @@ class Nearest implements Policy {
     this.active = new Int32Array(unlabelled + 1);
     this.weight = new Int32Array(unlabelled + 1);
     this.spillAbove = options.spillAbove ?? Number.POSITIVE_INFINITY;
+    this.spills = options.spillAbove !== undefined;
   }
 
   select(_head: RequestHead, candidates: Candidates, context: SelectContext): void {
@@ -71,16 +73,17 @@ class Nearest implements Policy {
   private sumUp(candidates: Candidates, even: boolean): number {
     this.active.fill(0);
     this.weight.fill(0);
+    this.zoneOfBackend.take(candidates);
     const count = candidates.length;
     if (count > this.zoneAt.length) this.zoneAt = new Int32Array(2 * count);
     let heaviest = 0;
     for (let i = 0; i < count; i++) {
-      const zone = this.zoneOfBackend.of(candidates.at(i));
+      const zone = this.zoneOfBackend.at(candidates, i);
       this.zoneAt[i] = zone;
       const weight = even ? 1 : candidates.weight(i);
       if (weight === 0) continue;
       this.weight[zone] = (this.weight[zone] as number) + weight;
-      this.active[zone] = (this.active[zone] as number) + candidates.active(i);
+      if (this.spills) this.active[zone] = (this.active[zone] as number) + candidates.active(i);
       if (weight > heaviest) heaviest = weight;
     }
     return heaviest;

@@ -34,7 +34,7 @@ class Priority implements Policy {
     this.tiers = new BackendNumbers(env.backends, (backend) => tierOf(backend, label));
     this.lots = new EvenLots(env.random);
     for (const backend of env.backends) {
-      const tier = this.tiers.of(backend);
+      const tier = tierOf(backend, label);
       this.members[tier] = (this.members[tier] as number) + 1;
     }
   }
@@ -51,10 +51,11 @@ class Priority implements Policy {
   private count(candidates: Candidates): void {
     const even = candidates.totalWeight() === 0;
     if (candidates.length > this.found.length) this.found = new Int32Array(2 * candidates.length);
+    this.tiers.take(candidates);
     this.offered.fill(0);
     this.usable.fill(0);
     for (let i = 0; i < candidates.length; i++) {
-      const tier = this.tiers.of(candidates.at(i));
+      const tier = this.tiers.at(candidates, i);
       this.found[i] = tier;
       this.offered[tier] = (this.offered[tier] as number) + 1;
       if (this.usable[tier] === 0 && (even || candidates.weight(i) > 0)) this.usable[tier] = 1;

@@ -22,7 +22,7 @@ export const sourceHash = definePolicy({
       new KeyReader("client", new Lots(env.random)),
       rule === "modulo"
         ? new TableChoice((members) => new Modulo(members), bound, env)
-        : new Rendezvous(bound, env.backends),
+        : new Rendezvous(bound),
     );
   },
 });

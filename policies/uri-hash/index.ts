@@ -20,6 +20,6 @@ export const uriHash = definePolicy({
   create: (options, env) =>
     new HashPolicy(
       new KeyReader(keyOf(options), new Lots(env.random)),
-      new Rendezvous(new Bound(options.boundedLoad), env.backends),
+      new Rendezvous(new Bound(options.boundedLoad)),
     ),
 });

@@ -49,8 +49,9 @@ class WeightedSplit implements Policy {
     const even = candidates.totalWeight() === 0;
     if (candidates.length > this.found.length) this.found = new Int32Array(2 * candidates.length);
     this.present.fill(0);
+    this.groups.take(candidates);
     for (let i = 0; i < candidates.length; i++) {
-      const group = this.groups.of(candidates.at(i));
+      const group = this.groups.at(candidates, i);
       this.found[i] = group;
       if (group < 0 || this.present[group] === 1) continue;
       if (even || candidates.weight(i) > 0) this.present[group] = 1;

@@ -48,6 +48,11 @@ export class Candidates {
     return this.slots[0] as number;
   }
 
+  /** The same object as long as each slot stands for the same backend: so long holds what is remembered by slot. */
+  get assignment(): unknown {
+    return this.bySlot;
+  }
+
   /** The backend at a position. Throws RangeError outside 0 to `length - 1`. */
   at(position: number): Backend {
     const backend = this.bySlot[this.slotAt(position)];

@@ -111,7 +111,6 @@ class PoolPolicies {
   private slots: Int32Array;
   private candidates: Candidates;
   private context: LiveContext;
-  private readonly bySlot: (Backend | undefined)[];
 
   constructor(
     readonly pool: string,
@@ -122,10 +121,10 @@ class PoolPolicies {
     readonly reports: HeaderReports | null,
     readonly traits: PolicyTraits,
     backends: readonly Backend[],
+    private readonly bySlot: readonly (Backend | undefined)[],
     private readonly load: Int32Array,
   ) {
     this.context = new LiveContext(traits.changesResponses);
-    this.bySlot = arrangeBySlot(backends);
     this.slots = new Int32Array(backends.length + 1);
     this.candidates = new Candidates(load, this.slots, this.bySlot);
   }
@@ -174,9 +173,14 @@ function arrangeBySlot(backends: readonly Backend[]): (Backend | undefined)[] {
 }
 
 /** See `PolicyEnv.candidates`; none while it is idle. */
-function viewOf(backends: readonly Backend[], load: Int32Array, idle: () => boolean): () => Candidates {
+function viewOf(
+  backends: readonly Backend[],
+  bySlot: readonly (Backend | undefined)[],
+  load: Int32Array,
+  idle: () => boolean,
+): () => Candidates {
   const slots = new Int32Array(backends.length + 1);
-  const candidates = new Candidates(load, slots, arrangeBySlot(backends));
+  const candidates = new Candidates(load, slots, bySlot);
   return () => {
     let count = 0;
     for (const { slot } of idle() ? [] : backends) {
@@ -332,6 +336,7 @@ export class WorkerPolicies {
 
   private make(number: number, pool: PlannedPool, registry: PolicyRegistry): PoolPolicies {
     const { worker, workers, load } = this.host;
+    const bySlot = arrangeBySlot(pool.candidates);
     // A chain that only answers exchanges of an earlier plan shall not look after the pool as well. It is not there yet while it is made.
     const superseded = () => this.byNumber.has(number) && this.current.get(pool.name)?.number !== number;
     let places = false;
@@ -340,7 +345,7 @@ export class WorkerPolicies {
       worker,
       workers,
       backends: pool.candidates,
-      candidates: viewOf(pool.candidates, load, superseded),
+      candidates: viewOf(pool.candidates, bySlot, load, superseded),
       shared: null,
       random: Math.random,
       log: (message: string) => this.host.log("info", message, { pool: pool.name }),
@@ -376,6 +381,7 @@ export class WorkerPolicies {
       reports,
       traits,
       pool.candidates,
+      bySlot,
       load,
     );
   }

@@ -54,6 +54,7 @@ class BodyPump {
   uint64_t bytes() const { return passage_.moved.total(); }
   // Bytes that were taken off the source wait for the sink elsewhere than in its output.
   bool holds_bytes() const { return passage_.held() > 0; }
+  uint64_t given_to_sink() const { return consumed_ - passage_.held(); }
   // With `away`.
   uint64_t look_again_ms() const { return passage_.look_again_ms; }
   // Why bytes were copied that another engine should have carried; or nullptr.

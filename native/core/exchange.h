@@ -250,12 +250,13 @@ class Exchange : private Splicer::Owner {
   uint32_t token_ = 0;
   int failure_status_ = 0;
   bool holds_place_ = false;
-  bool in_budget_ = false;              // of retries
-  const char* retry_reason_ = nullptr;  // of one that is about to be made
-  bool cut_short_ = false;              // a response on a link
-  bool failure_noted_ = false;          // of the backend, in this attempt
-  bool owes_budget_ = false;            // what it left when it began to wait for a place
-  Pool::Queue queue_{};                 // the one that it waits in
+  bool in_budget_ = false;                    // of retries
+  const char* retry_reason_ = nullptr;        // of one that is about to be made
+  bool cut_short_ = false;                    // a response on a link
+  bool failure_noted_ = false;                // of the backend, in this attempt
+  bool owes_budget_ = false;                  // what it left when it began to wait for a place
+  Pool::Queue queue_{};                       // the one that it waits in
+  std::optional<uint64_t> given_at_timeout_;  // of the request, to a backend that may not take it
   bool queued_ = false;
   bool avoid_reuse_ = false;
 

@@ -11,6 +11,8 @@ namespace longsplice {
 
 namespace {
 
+constexpr uint64_t kOnItsWayMs = 100;
+
 std::string_view reason_phrase(uint32_t status) {
   switch (status) {
     case 400:
@@ -199,8 +201,14 @@ void Exchange::timed_out() {
   if (tunnel_ || response_started_) return client_gone();
   if (request_body_.complete()) return upstream_failed(Failure::response_timeout);
   // The request did not end in time: the client's fault, unless the backend would not take it.
-  if (upstream_->stream().blocked() || request_body_.holds_bytes())
-    return upstream_failed(Failure::response_timeout);
+  if (upstream_->stream().blocked()) return upstream_failed(Failure::response_timeout);
+  if (request_body_.holds_bytes()) {
+    // What has just come is on its way to the backend at any moment.
+    const uint64_t given = request_body_.given_to_sink();
+    const auto before = std::exchange(given_at_timeout_, given);
+    if (!before) return client_.arm(kOnItsWayMs);
+    if (*before == given) return upstream_failed(Failure::response_timeout);
+  }
   answer(408, "the request body did not arrive in time");
 }
 

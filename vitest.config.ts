@@ -96,7 +96,7 @@ export default defineConfig({
         engines: SANITIZED ? ["pipe", "sockmap"] : ["copy", "pipe", "sockmap"],
         workers: CONFORMANCE_WORKERS,
       }),
-      // Loading the programs takes a second of processor time for each proxy, and some tests start six.
+      // Loading the programs takes 0.3 s of processor time for each proxy, and some tests start six.
       packet("conformance", "exchange", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "request", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),
       packet("conformance", "connection", 1, { timeout: 120_000, workers: CONFORMANCE_WORKERS }),

@@ -11,6 +11,7 @@ namespace longsplice {
 
 namespace {
 
+// What was taken off a pipe or a socket that the kernel hands over has arrived by then, if the backend takes it.
 constexpr uint64_t kOnItsWayMs = 100;
 
 std::string_view reason_phrase(uint32_t status) {
